@@ -1,0 +1,100 @@
+"""Gaussian mixtures by EM and by MCMC on one posterior, with honest uncertainty.
+
+One verb, two nouns: ``fit(data, model, engine)``. A model, from ``bayesgmm.models``, says what is believed; an
+engine, ``EM`` or ``NUTS``, says how it is computed. Importing the package loads nothing else: every name below is
+imported when it is first used.
+"""
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bayesgmm import models, plots, report
+    from bayesgmm.compilation_cache import enable_compilation_cache
+    from bayesgmm.criteria.compare import Comparison, compare
+    from bayesgmm.criteria.select import Selection, select
+    from bayesgmm.data import Data, as_data, list_datasets, load_dataset
+    from bayesgmm.inference.em import EM
+    from bayesgmm.inference.fit import fit
+    from bayesgmm.inference.nuts import NUTS
+    from bayesgmm.inference.result import EMResult, Status
+    from bayesgmm.mixture import Mixture
+    from bayesgmm.posterior.posterior import Posterior
+    from bayesgmm.report import write_report
+
+    __version__: str
+
+_MODULE_OF = {
+    "fit": "bayesgmm.inference.fit",
+    "EM": "bayesgmm.inference.em",
+    "NUTS": "bayesgmm.inference.nuts",
+    "EMResult": "bayesgmm.inference.result",
+    "Status": "bayesgmm.inference.result",
+    "Posterior": "bayesgmm.posterior.posterior",
+    "Mixture": "bayesgmm.mixture",
+    "Data": "bayesgmm.data",
+    "as_data": "bayesgmm.data",
+    "load_dataset": "bayesgmm.data",
+    "list_datasets": "bayesgmm.data",
+    "select": "bayesgmm.criteria.select",
+    "Selection": "bayesgmm.criteria.select",
+    "compare": "bayesgmm.criteria.compare",
+    "Comparison": "bayesgmm.criteria.compare",
+    "write_report": "bayesgmm.report",
+    "enable_compilation_cache": "bayesgmm.compilation_cache",
+}
+_SUBMODULES = ("models", "plots", "report")
+
+__all__ = [  # noqa: RUF022 - in the order a reader meets them
+    "fit",
+    "EM",
+    "NUTS",
+    "EMResult",
+    "Status",
+    "Posterior",
+    "Mixture",
+    "Data",
+    "as_data",
+    "load_dataset",
+    "list_datasets",
+    "select",
+    "Selection",
+    "compare",
+    "Comparison",
+    "write_report",
+    "enable_compilation_cache",
+    "models",
+    "plots",
+    "report",
+]
+
+_models_folder = os.path.join(os.path.dirname(__file__), "models")
+if not os.path.isdir(_models_folder):
+    raise ImportError(
+        f"Expected the folder {_models_folder}; got {'a text file' if os.path.isfile(_models_folder) else 'nothing'} "
+        "in its place. In a clone bayesgmm/models is a symbolic link to ../models, which git writes as text where "
+        "links are switched off (the default on Windows). "
+        "Install the package with pip, or switch links on and check the file out again: "
+        "git config core.symlinks true && rm bayesgmm/models && git checkout bayesgmm/models "
+        "(Windows needs its developer mode for this)."
+    )
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULE_OF:
+        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+    elif name in _SUBMODULES:
+        value = importlib.import_module(f"bayesgmm.{name}")
+    elif name == "__version__":
+        from importlib.metadata import version
+
+        value = version("bayesgmm")
+    else:
+        raise AttributeError(f"module 'bayesgmm' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})

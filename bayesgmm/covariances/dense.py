@@ -1,0 +1,104 @@
+"""Symmetric (D, D) matrices: what ``full`` and ``tied`` share."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.scipy.special import multigammaln
+from jaxtyping import Float
+
+from bayesgmm.covariances.structure import Array, Precision, namespace
+
+
+def transpose(matrix: Float[Array, "*lead a b"]) -> Float[Array, "*lead b a"]:
+    """Swap the last two axes."""
+    xp = namespace(matrix)
+    return xp.swapaxes(matrix, -1, -2)
+
+
+def half_log_det_of_tril(tril: Float[Array, "*lead d d"]) -> Float[Array, "*lead"]:
+    """Half the log determinant of ``L L'``."""
+    xp = namespace(tril)
+    return xp.sum(xp.log(xp.diagonal(tril, axis1=-2, axis2=-1)), axis=-1)
+
+
+def inverse_of_tril(tril: Float[Array, "*lead d d"]) -> Float[Array, "*lead d d"]:
+    """Inverse of a lower triangular matrix."""
+    xp = namespace(tril)
+    if xp is np:
+        return np.linalg.inv(tril)
+    identity = xp.broadcast_to(xp.eye(tril.shape[-1], dtype=tril.dtype), tril.shape)
+    return lax.linalg.triangular_solve(tril, identity, left_side=True, lower=True)
+
+
+def invert(matrix: Float[Array, "*lead d d"]) -> Precision:
+    """Inverse and half log determinant of the inverse, by Cholesky."""
+    xp = namespace(matrix)
+    if matrix.shape[-1] == 1:
+        return Precision(1.0 / matrix, -0.5 * xp.log(matrix[..., 0, 0]))
+    tril = xp.linalg.cholesky(matrix)
+    inverse = inverse_of_tril(tril)
+    return Precision(transpose(inverse) @ inverse, -half_log_det_of_tril(tril))
+
+
+def vech_indices(n_features: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of each entry of the upper triangle."""
+    return np.triu_indices(n_features)
+
+
+def vech_features(x: Float[Array, "d b"]) -> Float[Array, "p b"]:
+    """Products x_i x_j, i <= j, of each column."""
+    i, j = vech_indices(x.shape[0])
+    return x[i] * x[j]
+
+
+def quadratic_coefficients(precision: Float[Array, "*lead d d"]) -> Float[Array, "*lead p"]:
+    """Coefficients c with ``c . vech(xx') = -x' precision x / 2``."""
+    i, j = vech_indices(precision.shape[-1])
+    return precision[..., i, j] * np.where(i == j, -0.5, -1.0).astype(precision.dtype)
+
+
+def from_vech(vech: Float[Array, "*lead p"], n_features: int) -> Float[Array, "*lead d d"]:
+    """Symmetric matrix from its upper triangle."""
+    i, j = vech_indices(n_features)
+    position = np.zeros((n_features, n_features), dtype=int)
+    position[i, j] = position[j, i] = np.arange(i.size)
+    return vech[..., position]
+
+
+def precision_from_tril(tril: Float[Array, "*lead d d"]) -> Precision:
+    """Precision ``L L'`` from its Cholesky factor."""
+    return Precision(tril @ transpose(tril), half_log_det_of_tril(tril))
+
+
+def tril_of_inverse(matrix: Float[Array, "*lead d d"]) -> Float[Array, "*lead d d"]:
+    """Lower Cholesky factor of the inverse."""
+    xp = namespace(matrix)
+    return xp.linalg.cholesky(invert(matrix).matrix)
+
+
+def precision_from_scales(scales: Float[Array, "*lead d"], tril: Float[Array, "*lead d d"]) -> Precision:
+    """Precision of the covariance ``diag(s) L L' diag(s)``."""
+    scaled = scales[..., :, None] * tril
+    inverse = inverse_of_tril(scaled)
+    return Precision(transpose(inverse) @ inverse, -half_log_det_of_tril(scaled))
+
+
+def scales_from(matrix: Float[Array, "*lead d d"]) -> tuple[Array, Array]:
+    """Standard deviations and the Cholesky factor of the correlation matrix."""
+    xp = namespace(matrix)
+    tril = xp.linalg.cholesky(matrix)
+    scales = xp.sqrt(xp.diagonal(matrix, axis1=-2, axis2=-1))
+    return scales, tril / scales[..., None]
+
+
+def log_inverse_wishart(
+    matrix: Float[Array, "*lead d d"], dof: Array, scale: Float[Array, "d d"]
+) -> Float[Array, "*lead"]:
+    """Log density of the inverse Wishart (Gelman et al. 2013, appendix A), with respect to the matrix."""
+    d = matrix.shape[-1]
+    precision, half_log_det = invert(matrix)
+    log_det_scale = jnp.linalg.slogdet(scale)[1]
+    normaliser = 0.5 * dof * log_det_scale - 0.5 * dof * d * jnp.log(2.0) - multigammaln(0.5 * dof, d)
+    return normaliser + (dof + d + 1.0) * half_log_det - 0.5 * jnp.sum(precision * scale, axis=(-2, -1))

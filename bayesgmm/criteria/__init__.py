@@ -1,0 +1,1 @@
+"""How fits are judged and set beside each other."""

@@ -1,0 +1,116 @@
+"""What fitting and predicting ask of the rows, and of the row weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from bayesgmm.data.cells import first_where
+from bayesgmm.data.rows import Data, default_names
+
+
+def check_fit(data: Data, n_components: int, sample_weight: Any = None) -> None:
+    """Raise ``ValueError`` for rows to which ``n_components`` components cannot be fitted.
+
+    Wanted: at least as many rows as components, two different rows, no constant feature, and no feature whose range
+    overflows. Rows of weight zero do not count.
+    """
+    rows = data.rows
+    if sample_weight is not None:
+        rows = rows[check_sample_weight(sample_weight, data.n_rows) > 0]
+    counted = "rows" if len(rows) == data.n_rows else "rows of positive weight"
+    if len(rows) < n_components:
+        raise ValueError(
+            f"Expected at least as many {counted} as components; got {len(rows)} for {n_components} components. "
+            "Ask for fewer components, or bring more rows."
+        )
+    with np.errstate(over="ignore"):
+        extent = np.ptp(rows, axis=0)
+    if not extent.any():
+        got = "a single row" if len(rows) == 1 else f"{len(rows)} identical rows"
+        raise ValueError(
+            f"Expected at least two different {counted}; got {got}: they say nothing of a spread."
+        )
+    constant = [n for n, width in zip(data.feature_names, extent, strict=True) if width == 0]
+    if constant:
+        value = rows[0, data.feature_names.index(constant[0])]
+        others = f" (so are {', '.join(map(repr, constant[1:6]))})" if constant[1:] else ""
+        raise ValueError(
+            f"x is constant in column {constant[0]!r}, always {value:g}{others}: no mixture has a density there. "
+            f"Leave it out: columns={[n for n in data.feature_names if n not in constant][:12]!r}."
+        )
+    if not np.isfinite(extent).all():
+        column = data.feature_names[first_where(~np.isfinite(extent))]
+        raise ValueError(f"The range of column {column!r} overflows float64. Rescale it first.")
+
+
+def check_width(data: Data, feature_names: Sequence[str]) -> None:
+    """Raise ``ValueError`` unless the rows have the features, in number, name and order, that the fit had.
+
+    Names are compared only where both sides brought their own.
+    """
+    expected = tuple(feature_names)
+    if data.n_features != len(expected):
+        remedy = (
+            "Choose them with columns=[...]."
+            if data.n_features > 1
+            else "A single row must have two dimensions: numpy.reshape(x, (1, -1))."
+        )
+        raise ValueError(
+            f"Expected the {len(expected)} feature{'s' * (len(expected) != 1)} of the fit ({_listed(expected)}); got "
+            f"{data.n_features} ({_listed(data.feature_names)}). {remedy}"
+        )
+    if not data.is_named or expected == default_names(len(expected)) or data.feature_names == expected:
+        return
+    if set(data.feature_names) == set(expected):
+        raise ValueError(
+            f"Expected the features in the order of the fit ({_listed(expected)}); got {_listed(data.feature_names)}. "
+            f"Reorder them: columns={list(expected[:12])!r}."
+        )
+    missing = [n for n in expected if n not in data.feature_names]
+    unknown = [n for n in data.feature_names if n not in expected]
+    raise ValueError(
+        f"Expected the features of the fit; missing {_listed(missing)}, got {_listed(unknown)} instead. "
+        "Rename the columns, or pass an array if they mean the same."
+    )
+
+
+def check_sample_weight(sample_weight: Any, n_rows: int) -> Float64[np.ndarray, " N"]:
+    """Row weights as a float64 copy; ones for ``None``.
+
+    Raises ``TypeError`` for weights that are not real numbers, ``ValueError`` for a wrong length, negative or
+    non-finite weights, and weights that are all zero.
+    """
+    if sample_weight is None:
+        return np.ones(n_rows)
+    try:
+        given = np.asarray(sample_weight)
+        if given.dtype.kind == "c":
+            raise TypeError("complex weights")
+        weight = np.array(given, dtype=np.float64)
+    except Exception as error:  # text, ragged lists, JAX tracers
+        raise TypeError(
+            f"Expected sample_weight to be one number per row; got {type(sample_weight).__name__}: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    if weight.shape != (n_rows,):
+        raise ValueError(
+            f"Expected sample_weight of shape ({n_rows},), one for each row; got {weight.shape}."
+        )
+    good = np.isfinite(weight) & (weight >= 0)
+    if not good.all():
+        row = first_where(~good)
+        raise ValueError(
+            f"Expected finite sample_weight of at least 0; got {weight[row]} at row {row} "
+            f"({int((~good).sum())} such). Leave the row out, or give it weight 0."
+        )
+    if not weight.any():
+        raise ValueError("Expected some positive sample_weight; got zeros only.")
+    return weight
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")

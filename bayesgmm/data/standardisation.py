@@ -1,0 +1,76 @@
+"""Centring and scaling of rows, with its inverse and its Jacobian."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+
+@dataclass(frozen=True, eq=False)
+class Standardisation:
+    """The affine map ``z = (x - shift) / scale``, feature by feature.
+
+    Engines see ``z``; results are told in the units of ``x``. A density in standard units becomes one in the user's by
+    ``log p(x) = log p(z) - log_jacobian``, for each row.
+    """
+
+    shift: Float64[np.ndarray, " D"]
+    scale: Float64[np.ndarray, " D"]
+
+    @classmethod
+    def fit(
+        cls, rows: Float64[np.ndarray, "N D"], sample_weight: Any = None, common_scale: bool = False
+    ) -> Standardisation:
+        """Weighted mean and standard deviation (divisor: the sum of the weights) of each feature.
+
+        With ``common_scale`` every feature is divided by the same number, the root of the mean variance, so that a
+        spherical model means the same before and after. Neither large offsets nor extreme units lose digits: the sums
+        run over differences from one row, in units of the largest of them.
+
+        Raises ``ValueError`` where the scale would be zero: a feature constant over the rows of positive weight.
+        """
+        weight = np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        weight = weight / weight.max()
+        weight = weight / weight.sum()
+        pilot = rows[np.argmax(weight > 0)]
+        shift = pilot + weight @ (rows - pilot)
+        centred = np.where(weight[:, None] > 0, rows - shift, 0.0)
+        spread = np.abs(centred).max(axis=0)
+        unit = np.where(spread > 0, spread, 1.0)
+        centred /= unit
+        rest = weight @ centred  # what rounding left of the mean
+        deviation = unit * np.sqrt(np.maximum(weight @ centred**2 - rest**2, 0.0))
+        constant = np.ptp(rows[weight > 0], axis=0) == 0
+        deviation[constant] = 0.0
+        if common_scale:
+            largest = deviation.max()
+            if largest > 0:
+                deviation = np.full_like(deviation, largest * np.sqrt(np.mean((deviation / largest) ** 2)))
+        flat = np.flatnonzero(~(deviation > 0))
+        if flat.size:
+            raise ValueError(
+                f"Expected features that vary; got a constant one at column {flat[0]} (over the rows of positive "
+                "weight). Leave it out."
+            )
+        return cls(shift=shift, scale=deviation)
+
+    @classmethod
+    def identity(cls, n_features: int) -> Standardisation:
+        """The map that changes nothing."""
+        return cls(shift=np.zeros(n_features), scale=np.ones(n_features))
+
+    def forward(self, rows: Float64[np.ndarray, "*batch D"]) -> Float64[np.ndarray, "*batch D"]:
+        """From the user's units to standard ones."""
+        return (rows - self.shift) / self.scale
+
+    def inverse(self, z: Float64[np.ndarray, "*batch D"]) -> Float64[np.ndarray, "*batch D"]:
+        """From standard units to the user's: ``forward`` undone to within a few rounding errors of the largest |x|."""
+        return z * self.scale + self.shift
+
+    @property
+    def log_jacobian(self) -> float:
+        """``sum(log(scale))``, to be taken from a log density in standard units."""
+        return float(np.sum(np.log(self.scale)))

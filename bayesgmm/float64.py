@@ -1,0 +1,44 @@
+"""The one door to double precision: host arrays in, host arrays out, the caller's JAX configuration untouched.
+
+``jax.enable_x64`` is a context of the current thread, so nothing global changes. A float64 array that leaves
+the context would quietly decay to float32 at its next use; hence results leave as NumPy arrays.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def is_key(leaf: Any) -> bool:
+    """Whether a leaf is a typed JAX random key."""
+    return isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
+def to_device(tree: Any) -> Any:
+    """NumPy leaves as JAX arrays (inside the context, so that float64 stays float64)."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray | np.generic) else leaf, tree)
+
+
+def to_host(tree: Any) -> Any:
+    """JAX leaves as NumPy arrays; random keys stay."""
+    return jax.tree.map(
+        lambda leaf: np.asarray(leaf) if isinstance(leaf, jax.Array) and not is_key(leaf) else leaf, tree
+    )
+
+
+def in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a function of pytrees in double precision: NumPy leaves in, NumPy leaves out."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with jax.enable_x64(True):
+            args, kwargs = to_device((args, kwargs))
+            return to_host(function(*args, **kwargs))
+
+    return run

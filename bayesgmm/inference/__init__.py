@@ -1,0 +1,1 @@
+"""Engines: how a posterior, or its maximum, is computed."""

@@ -1,0 +1,53 @@
+"""Fits that a likelihood likes and a statistician does not: spikes, and components without rows."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.inference.problem import Problem
+from bayesgmm.mixture import Mixture
+
+SPIKE = 1e-6  # a variance below this share of the data's (standard deviation 1e-3) makes a spike
+
+
+def relative_variances(mixture: Mixture, rows, sample_weight) -> NDArray[np.float64]:
+    """Smallest eigenvalue of each component's covariance relative to the data's: (..., K), 1 where empty.
+
+    Relative means after the rows are sphered, so that a change of units or a rotation changes nothing.
+    """
+    share = sample_weight / np.sum(sample_weight)
+    centred = rows - share @ rows
+    total = (centred * share[:, None]).T @ centred
+    tril = np.linalg.cholesky(total + 1e-12 * np.eye(rows.shape[1]))
+    inverse = np.linalg.inv(tril)
+    k, d = mixture.means.shape[-2:]
+    dense = mixture.structure.dense(mixture.covariances, k, d)
+    relative = inverse @ dense @ inverse.T
+    sound = np.isfinite(mixture.log_weights) & np.isfinite(relative).all(axis=(-2, -1))
+    smallest = np.linalg.eigvalsh(np.where(sound[..., None, None], relative, np.eye(d)))[..., 0]
+    return np.where(np.isfinite(relative).all(axis=(-2, -1)), smallest, np.nan)
+
+
+def smallest_relative_variance(mixture: Mixture, problem: Problem) -> NDArray[np.float64]:
+    """The smallest of a mixture's relative variances (...,); NaN counts as zero."""
+    variances = relative_variances(mixture, problem.rows, problem.sample_weight)
+    return np.nan_to_num(variances, nan=0.0).min(axis=-1)
+
+
+def fit_warnings(status, mixture: Mixture, problem: Problem, spike: bool) -> tuple[str, ...]:
+    """What a reader of the fit must know, in words."""
+    out = [] if status.ok else [status.value]
+    if spike:
+        variances = relative_variances(mixture, problem.rows, problem.sample_weight)
+        names = ", ".join(str(i) for i in np.flatnonzero(~(variances > SPIKE)))
+        out.append(
+            f"component {names} is a spike: its standard deviation is below 1e-3 of the data's, so the likelihood "
+            "is unbounded there and means nothing. Use fewer components, or EM(objective='posterior')."
+        )
+    counts = np.exp(mixture.log_weights) * problem.sample_weight.sum()
+    few = np.flatnonzero(counts < problem.rows.shape[1] + 1)
+    if few.size and not spike:
+        worst = few[np.argmin(counts[few])]
+        out.append(f"component {worst} holds only {counts[worst]:.1f} rows; its covariance is not determined by them.")
+    return tuple(out)

@@ -1,0 +1,62 @@
+"""The one verb: ``fit(data, model, engine)``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bayesgmm.data import Standardisation, as_data, check_fit, check_sample_weight
+from bayesgmm.inference.em import EM
+from bayesgmm.inference.problem import Problem
+from bayesgmm.inference.random_state import as_seed
+from bayesgmm.models import FiniteMixture
+
+
+def fit(
+    x: Any,
+    model: FiniteMixture,
+    engine: Any = None,
+    *,
+    start: Any = None,
+    sample_weight: Any = None,
+    random_state: Any = None,
+    progress: bool = False,
+) -> Any:
+    """Fit a model to data with an engine.
+
+    Parameters
+    ----------
+    x : rows (N, D): an array, a data frame, the path of a CSV or Parquet file, or a bundled data set's name
+    model : what is believed, such as ``models.finite_mixture(3)``
+    engine : how it is computed: ``EM()`` (the default), ``NUTS()``
+    start : where to start: a result, a :class:`Mixture` (in the data's units) or labels (N,); None looks itself
+    sample_weight : (N,) weights of the rows; a weight of 2 is two such rows
+    random_state : int, numpy Generator, JAX key or None; the same one gives the same result
+    progress : show progress on the standard error stream
+
+    Returns
+    -------
+    EMResult or Posterior
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the data, the model or the start cannot be used; the message names the row, column or argument.
+    """
+    engine = EM() if engine is None else engine
+    if not hasattr(engine, "run"):
+        raise TypeError(f"Expected engine to be an engine such as EM() or NUTS(); got {type(engine).__name__}.")
+    return engine.run(prepare(x, model, start, sample_weight, random_state, progress))
+
+
+def prepare(x, model, start=None, sample_weight=None, random_state=None, progress=False) -> Problem:
+    """Check everything, standardise the rows and resolve the model: all that happens before any computing."""
+    if not isinstance(model, FiniteMixture):
+        raise TypeError(
+            f"Expected model to be a model such as models.finite_mixture(3); got {type(model).__name__}."
+        )
+    data = as_data(x)
+    check_fit(data, model.n_components)
+    weight = check_sample_weight(sample_weight, data.n_rows)
+    standardisation = Standardisation.fit(data.rows, weight, common_scale=model.structure.common_scale)
+    resolved = model.resolve(data.rows, weight)
+    return Problem(data, resolved, standardisation, weight, as_seed(random_state), start, progress)

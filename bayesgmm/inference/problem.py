@@ -1,0 +1,99 @@
+"""What an engine is given: standardised rows, the resolved model, a start and a seed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import equinox as eqx
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.data import Data, Standardisation
+from bayesgmm.float64 import in_float64
+from bayesgmm.inference.start import labels_to_one_hot, mixtures_from_responsibilities
+from bayesgmm.mixture import Mixture
+from bayesgmm.models import FiniteMixture
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """One task for an engine. ``model`` is resolved, in the user's units; ``rows`` are standardised."""
+
+    observed: Data
+    model: FiniteMixture
+    standardisation: Standardisation
+    sample_weight: NDArray[np.float64]
+    seed: int
+    start: Any = None
+    progress: bool = False
+    on_step: Callable[[int, int, int], None] | None = None
+
+    @cached_property
+    def rows(self) -> NDArray[np.float64]:
+        """Standardised rows (N, D)."""
+        return self.standardisation.forward(self.observed.rows)
+
+    @property
+    def log_jacobian(self) -> float:
+        """What the log-likelihood in the user's units is less than in standardised ones."""
+        return float(self.sample_weight.sum() * self.standardisation.log_jacobian)
+
+    def standard_model(self, model: FiniteMixture | None = None) -> FiniteMixture:
+        """The model's beliefs in standardised units."""
+        scale, shift = self.standardisation.scale, self.standardisation.shift
+        return (model or self.model).rescale(1.0 / scale, -shift / scale)
+
+    def in_user_units(self, mixture: Mixture, objective: float, kind: str) -> tuple[float, float | None]:
+        """Log-likelihood, and log posterior where that was the objective, in the user's units."""
+        if kind == "likelihood":
+            return objective - self.log_jacobian, None
+        log_prior = in_float64(eqx.filter_jit(lambda model, at: model.log_prior(at)))
+        log_likelihood = objective - log_prior(self.standard_model(), mixture) - self.log_jacobian
+        user = mixture.rescale(self.standardisation.scale, self.standardisation.shift)
+        return log_likelihood, log_likelihood + log_prior(self.model, user)
+
+    def start_mixture(self) -> Mixture:
+        """The caller's start as a mixture in standardised units."""
+        start = self.start
+        if hasattr(start, "mixture"):  # a result
+            restored = start.mixture.rescale(start.standardisation.scale, start.standardisation.shift)
+            return self._checked(restored)
+        if isinstance(start, Mixture):
+            return self._checked(start)
+        return self._from_labels(np.asarray(start))
+
+    def _checked(self, mixture: Mixture) -> Mixture:
+        k, d = self.model.n_components, self.observed.n_features
+        found = (mixture.structure.name, mixture.n_components, mixture.n_features)
+        if found[1:] != (k, d):
+            raise ValueError(
+                f"Expected a start of {k} components and {d} features; got {found[1]} and {found[2]}."
+            )
+        if mixture.structure != self.model.structure:
+            to_dense, project = mixture.structure.dense, self.model.structure.project
+            covariances = project(to_dense(np.asarray(mixture.covariances), k, d))
+            mixture = Mixture(self.model.structure, mixture.log_weights, mixture.means, covariances)
+        scale, shift = self.standardisation.scale, self.standardisation.shift
+        host = Mixture(mixture.structure, *(np.asarray(a, float) for a in _leaves(mixture)))
+        return host.rescale(1.0 / scale, -shift / scale)
+
+    def _from_labels(self, labels: NDArray) -> Mixture:
+        k = self.model.n_components
+        if labels.shape != (self.observed.n_rows,):
+            raise ValueError(
+                f"Expected start to be a result, a Mixture, or labels of shape ({self.observed.n_rows},); "
+                f"got an array of shape {labels.shape}."
+            )
+        _, codes = np.unique(labels, return_inverse=True)
+        if codes.max() + 1 > k:
+            raise ValueError(f"Expected labels of at most {k} clusters in start; got {codes.max() + 1}.")
+        one_hot = labels_to_one_hot(codes, k)[None] * self.sample_weight
+        start = mixtures_from_responsibilities(self.model.structure, self.rows, one_hot, shrink=True)
+        return Mixture(start.structure, *(a[0] for a in _leaves(start)))
+
+
+def _leaves(mixture: Mixture) -> tuple:
+    return mixture.log_weights, mixture.means, mixture.covariances

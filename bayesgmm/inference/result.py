@@ -1,0 +1,131 @@
+"""What EM returns: an immutable result in the user's units."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from functools import cached_property
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.criteria import information
+from bayesgmm.data import Data, Standardisation
+from bayesgmm.mixture import Mixture
+from bayesgmm.models import FiniteMixture
+from bayesgmm.posterior.predict import MixturePredictor
+
+
+class Status(enum.Enum):
+    """How a fit ended; the value is the message, with the remedy in it."""
+
+    CONVERGED = "converged: the estimated remaining gain is below tol"
+    MAX_STEPS = "stopped at max_steps before convergence: raise max_steps or loosen tol"
+    NON_FINITE = "no start gave a finite likelihood: raise reg_covar, or use EM(objective='posterior')"
+
+    @property
+    def ok(self) -> bool:
+        return self is Status.CONVERGED
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class EMResult(MixturePredictor):
+    """A fitted mixture. Arrays are NumPy, float64, in the user's units; components by decreasing weight.
+
+    Attributes
+    ----------
+    mixture : the mixture in standardised units (``standardisation`` maps it back)
+    log_likelihood : total log-likelihood of the (weighted) rows, in nats
+    log_posterior : log-likelihood plus log prior where the objective was the posterior, else None
+    n_steps : EM steps of the winning start
+    history : (n_steps + 1,) objective before each step and at the end
+    restarts : final objective of every start, -inf where it failed
+    warnings : what a reader must know, in words
+    """
+
+    observed: Data
+    model: FiniteMixture
+    engine: Any
+    mixture: Mixture
+    standardisation: Standardisation
+    sample_weight: NDArray[np.float64]
+    log_likelihood: float
+    log_posterior: float | None
+    n_steps: int
+    status: Status
+    history: NDArray[np.float64]
+    restarts: NDArray[np.float64]
+    warnings: tuple[str, ...]
+    seconds: float
+
+    kind = "EM"
+
+    @property
+    def draws(self) -> Mixture:
+        """The fit as one draw (leading axis 1), in standardised units."""
+        return jax.tree.map(lambda a: np.asarray(a)[None], self.mixture)
+
+    @cached_property
+    def _user(self) -> Mixture:
+        return self.restore(self.mixture)
+
+    @property
+    def n_components(self) -> int:
+        return self.model.n_components
+
+    @property
+    def covariance_type(self) -> str:
+        return self.model.covariance_type
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """Mixing weights (K,)."""
+        return np.exp(self._user.log_weights)
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """Means (K, D)."""
+        return self._user.means
+
+    @property
+    def covariances(self) -> NDArray[np.float64]:
+        """Covariances, in scikit-learn's shape for the structure."""
+        return self._user.covariances
+
+    @property
+    def n_parameters(self) -> int:
+        return self.mixture.n_parameters
+
+    @property
+    def n_rows(self) -> float:
+        """Rows, or the sum of their weights."""
+        return float(np.sum(self.sample_weight))
+
+    @property
+    def aic(self) -> float:
+        """Akaike's criterion, smaller is better."""
+        return information.aic(self.log_likelihood, self.n_parameters)
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion, smaller is better."""
+        return information.bic(self.log_likelihood, self.n_parameters, self.n_rows)
+
+    @cached_property
+    def icl(self) -> float:
+        """Integrated completed likelihood (Biernacki et al. 2000), smaller is better."""
+        return information.icl(self.bic, self.predict_proba(), self.sample_weight)
+
+    def __repr__(self) -> str:
+        from bayesgmm.tables import component_table
+
+        converged = "converged" if self.status.ok else self.status.value
+        head = (
+            f"EM fit of {self.n_components} {self.covariance_type} component"
+            f"{'s' * (self.n_components > 1)} to {self.observed.name} ({self.observed.n_rows} x {self.observed.n_features}): "
+            f"log-likelihood {self.log_likelihood:.4f}, BIC {self.bic:.4f}, {self.n_steps} steps, {converged}"
+        )
+        notes = [f"warning: {w}" for w in self.warnings]
+        return "\n".join([head, component_table(self), *notes])

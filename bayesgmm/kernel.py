@@ -1,0 +1,212 @@
+"""The kernel: one fused pass over blocks of rows, for every engine.
+
+A Gaussian component's log density is linear in a table of features of the row, so for natural parameters
+``eta`` (C columns of K components: restarts, chains or draws stack into the same product)
+
+    logits = eta . Phi        R = softmax_k(logits)        T = R Phi'        log-likelihood = sum logsumexp
+
+Rows lie features-major in blocks of B, ``(M, D, B)``; features are made block by block, so memory beyond the
+data is of the order of one block times C K, never N x K. The number of blocks in use is traced and the number
+stored is rounded up, so that a data set of a few more rows compiles nothing new.
+
+Everything here is a pure function of arrays, differentiable; :func:`log_density` has a ``custom_vjp`` whose
+backward pass is the same blocked pass (Fisher's identity: the gradient with respect to eta is T).
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+from jaxtyping import Float, Int
+
+from bayesgmm.covariances import Natural, Structure
+
+
+class Rows(NamedTuple):
+    """Rows in blocks, padded with rows of weight zero.
+
+    Attributes
+    ----------
+    blocks : (M, D, B)
+    weights : (M, B), zero on padding
+    used : number of blocks that hold rows, at most M
+    total : (P', ) total of the shared features, weighted
+    total_weight : sum of the weights
+    """
+
+    blocks: Float[Array, "m d b"]
+    weights: Float[Array, "m b"]
+    used: Int[Array, ""]
+    total: Float[Array, " q"]
+    total_weight: Float[Array, ""]
+
+
+class Statistics(NamedTuple):
+    """Sufficient statistics T (C, K, P) and the log-likelihood (C,)."""
+
+    values: Float[Array, "c k p"]
+    log_likelihood: Float[Array, " c"]
+
+
+def block_size(structure: Structure, n_features: int, n_rows: int) -> int:
+    """Columns of a block: wide where features are few, narrow where they are many, never far above N.
+
+    Sized so that features and responsibilities of a block stay in a core's second-level cache.
+    """
+    n_shape = jax.eval_shape(structure.features, jax.ShapeDtypeStruct((n_features, 1), np.float32)).shape[0]
+    widest = 2048 if n_shape <= 2 * n_features + 2 else (512 if n_shape <= 300 else 128)
+    return min(widest, max(64, round_up(n_rows, 64)))
+
+
+def round_up(n: int, multiple: int = 1) -> int:
+    """The next of 1, 1.25, 1.5, 1.75 times a power of two (times ``multiple``), so that few sizes occur."""
+    units = -(-n // multiple)
+    step = max(1, 1 << max(0, units.bit_length() - 3))
+    return -(-units // step) * step * multiple
+
+
+def make_rows(
+    rows: np.ndarray,
+    structure: Structure,
+    sample_weight: np.ndarray | None = None,
+    dtype: str = "float64",
+    most: int | None = None,
+) -> Rows:
+    """Host rows (N, D), and their weights (N,), as padded blocks of host arrays of at most ``most`` columns."""
+    n, d = rows.shape
+    size = min(block_size(structure, d, n), most or n + 64)
+    used = -(-n // size)
+    stored = round_up(used)
+    blocks = np.zeros((stored * size, d), dtype)
+    blocks[:n] = rows
+    weights = np.zeros(stored * size, dtype)
+    weights[:n] = 1.0 if sample_weight is None else sample_weight
+    blocks = np.ascontiguousarray(blocks.reshape(stored, size, d).swapaxes(1, 2))
+    weights = weights.reshape(stored, size)
+    total = _shared_total(structure, blocks[:used], weights[:used])
+    return Rows(blocks, weights, np.asarray(used), total, np.asarray(weights.sum(), dtype))
+
+
+def _shared_total(structure: Structure, blocks: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    with jax.enable_x64(blocks.dtype == np.float64):
+        return np.asarray(_jit_shared_total(structure, jnp.asarray(blocks), jnp.asarray(weights)))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _jit_shared_total(structure: Structure, blocks: Array, weights: Array) -> Array:
+    return lax.map(lambda block: structure.shared_features(block[0]) @ block[1], (blocks, weights)).sum(axis=0)
+
+
+def _logits(eta: Float[Array, "c k p"], phi: Float[Array, "p b"]) -> Float[Array, "c k b"]:
+    c, k, p = eta.shape
+    return (eta.reshape(c * k, p) @ phi).reshape(c, k, phi.shape[-1])
+
+
+def _softmax(logits: Float[Array, "c k b"]) -> tuple[Float[Array, "c b"], Float[Array, "c k b"]]:
+    """Logsumexp over components and the normalised exponentials, from one pass of exponentials."""
+    top = jnp.max(logits, axis=1, keepdims=True)
+    top = jnp.where(jnp.isfinite(top), top, 0.0)
+    exponentials = jnp.exp(logits - top)
+    total = jnp.sum(exponentials, axis=1, keepdims=True)
+    return (top + jnp.log(total))[:, 0], exponentials / total
+
+
+def _block(rows: Rows, i: Array) -> tuple[Array, Array]:
+    take = functools.partial(lax.dynamic_index_in_dim, index=i, keepdims=False)
+    return take(rows.blocks), take(rows.weights)
+
+
+def statistics(structure: Structure, natural: Natural, rows: Rows) -> Statistics:
+    """The fused pass: responsibilities, their statistics and the log-likelihood, over all rows.
+
+    Parameters
+    ----------
+    natural : eta (C, K, P) and shared (C, Q).
+    """
+    eta, shared = natural
+    c, k, p = eta.shape
+
+    def body(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        values, log_likelihood = carry
+        x, w = _block(rows, i)
+        phi = structure.features(x)
+        log_sum, responsibilities = _softmax(_logits(eta, phi))
+        weighted = (responsibilities * w).reshape(c * k, -1)
+        return values + (weighted @ phi.T).reshape(c, k, p), log_likelihood + log_sum @ w
+
+    start = (jnp.zeros(eta.shape, eta.dtype), jnp.zeros(c, eta.dtype))
+    values, log_likelihood = lax.fori_loop(0, rows.used, body, start)
+    return Statistics(values, log_likelihood + shared @ rows.total)
+
+
+def memberships(structure: Structure, natural: Natural, rows: Rows) -> Float[Array, "k n"]:
+    """Responsibilities averaged over the C columns: (K, M B), padding included."""
+
+    def one(block: tuple[Array, Array]) -> Array:
+        _, responsibilities = _softmax(_logits(natural.eta, structure.features(block[0])))
+        return jnp.mean(responsibilities, axis=0)
+
+    out = lax.map(one, (rows.blocks, rows.weights))
+    return jnp.swapaxes(out, 0, 1).reshape(out.shape[1], -1)
+
+
+def log_density(structure: Structure, natural: Natural, rows: Rows) -> Float[Array, "c n"]:
+    """Log density of every row under every column: (C, M B), padding included."""
+    pointwise = _log_density(structure, natural.eta, natural.shared, rows.blocks)
+    return jnp.swapaxes(pointwise, 0, 1).reshape(natural.eta.shape[0], -1)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _log_density(structure: Structure, eta: Array, shared: Array, blocks: Array) -> Float[Array, "m c b"]:
+    def one(x: Array) -> Array:
+        log_sum, _ = _softmax(_logits(eta, structure.features(x)))
+        return log_sum + shared @ structure.shared_features(x)
+
+    return lax.map(one, blocks)
+
+
+def _log_density_forward(structure: Structure, eta: Array, shared: Array, blocks: Array):
+    return _log_density(structure, eta, shared, blocks), (eta, shared, blocks)
+
+
+def _log_density_backward(structure: Structure, saved: tuple[Array, Array, Array], cotangent: Array):
+    """Fisher's identity: the gradient is the statistics, rows weighted by the cotangent."""
+    eta, shared, blocks = saved
+    c, k, p = eta.shape
+
+    def one(carry: tuple[Array, Array], block: tuple[Array, Array]) -> tuple[tuple[Array, Array], None]:
+        x, g = block
+        phi = structure.features(x)
+        _, responsibilities = _softmax(_logits(eta, phi))
+        weighted = (responsibilities * g[:, None, :]).reshape(c * k, -1)
+        d_eta, d_shared = carry
+        d_eta = d_eta + (weighted @ phi.T).reshape(c, k, p)
+        return (d_eta, d_shared + g @ structure.shared_features(x).T), None
+
+    start = (jnp.zeros_like(eta), jnp.zeros_like(shared))
+    (d_eta, d_shared), _ = lax.scan(one, start, (blocks, cotangent))
+    return d_eta, d_shared, jnp.zeros_like(blocks)
+
+
+_log_density.defvjp(_log_density_forward, _log_density_backward)
+
+
+def log_density_of_rows(
+    structure: Structure, natural: Natural, x: Float[Array, "n d"]
+) -> Float[Array, "c n"]:
+    """Log density of device rows (N, D), traced: one block where small, blocked with ``custom_vjp`` where large."""
+    n, d = x.shape
+    size = block_size(structure, d, n)
+    if n <= 4 * size:
+        log_sum, _ = _softmax(_logits(natural.eta, structure.features(x.T)))
+        return log_sum + natural.shared @ structure.shared_features(x.T)
+    stored = -(-n // size)
+    padded = jnp.zeros((stored * size, d), x.dtype).at[:n].set(x)
+    blocks = jnp.swapaxes(padded.reshape(stored, size, d), 1, 2)
+    pointwise = _log_density(structure, natural.eta, natural.shared, blocks)
+    return jnp.swapaxes(pointwise, 0, 1).reshape(natural.eta.shape[0], -1)[:, :n]

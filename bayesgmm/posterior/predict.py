@@ -1,0 +1,108 @@
+"""Prediction from one mixture or from many draws of one: densities and memberships, averaged over the draws."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+from bayesgmm.covariances import Natural, Structure
+from bayesgmm.data import Data, Standardisation, as_data, check_sample_weight, check_width
+from bayesgmm.float64 import in_float64
+from bayesgmm.kernel import log_density, make_rows, memberships
+from bayesgmm.mixture import Mixture
+
+MOST_CELLS = 4_000_000  # draws x components x rows held at once
+
+
+class MixturePredictor:
+    """What every fitted mixture can do with rows; ``draws`` is a Mixture with one leading axis."""
+
+    observed: Data
+    standardisation: Standardisation
+    draws: Mixture
+
+    def restore(self, mixture: Mixture) -> Mixture:
+        """A mixture of standardised rows, in the user's units."""
+        return mixture.rescale(self.standardisation.scale, self.standardisation.shift)
+
+    def _rows(self, x: Any) -> NDArray[np.float64]:
+        data = self.observed if x is None else as_data(x)
+        check_width(data, self.observed.feature_names)
+        return self.standardisation.forward(data.rows)
+
+    def predict_proba(self, x: Any = None) -> NDArray[np.float64]:
+        """Probability (N, K) of each component for each row, averaged over the draws."""
+        return membership_probabilities(self.draws, self._rows(x))
+
+    def predict(self, x: Any = None) -> NDArray[np.intp]:
+        """The most probable component (N,) of each row."""
+        return self.predict_proba(x).argmax(axis=1)
+
+    def score_samples(self, x: Any = None) -> NDArray[np.float64]:
+        """Log density (N,) of each row in the user's units, averaged over the draws."""
+        pointwise = pointwise_log_density(self.draws, self._rows(x))
+        average = logsumexp(pointwise, axis=0) - np.log(pointwise.shape[0])
+        return average - self.standardisation.log_jacobian
+
+    def score(self, x: Any = None, sample_weight: Any = None) -> float:
+        """Mean log density of the rows, in nats."""
+        densities = self.score_samples(x)
+        return float(np.average(densities, weights=check_sample_weight(sample_weight, len(densities))))
+
+    def sample(self, n: int, random_state: Any = None) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+        """``n`` new rows (n, D) in the user's units and their components (n,), each from a draw at random."""
+        if not isinstance(n, int | np.integer) or n < 1:
+            raise ValueError(f"Expected n to be an integer of at least 1; got {n!r}.")
+        rows, labels = sample_rows(self.draws, int(n), np.random.default_rng(random_state))
+        return self.standardisation.inverse(rows), labels
+
+
+def pointwise_log_density(draws: Mixture, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log density (S, N) of standardised rows under every draw."""
+    return _over_row_chunks(draws, rows, _log_density)
+
+
+def membership_probabilities(draws: Mixture, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Responsibilities (N, K) of standardised rows averaged over the draws."""
+    return _over_row_chunks(draws, rows, _memberships).T
+
+
+def _over_row_chunks(draws: Mixture, rows: NDArray[np.float64], function) -> NDArray[np.float64]:
+    s, k = draws.log_weights.shape
+    block = max(16, MOST_CELLS // (s * k))
+    natural = draws.natural()
+    padded = make_rows(rows, draws.structure, most=block)
+    return function(draws.structure, natural, padded)[:, : len(rows)]
+
+
+@in_float64
+def _log_density(structure: Structure, natural: Natural, rows):
+    return _jit(log_density, structure, natural, rows)
+
+
+@in_float64
+def _memberships(structure: Structure, natural: Natural, rows):
+    return _jit(memberships, structure, natural, rows)
+
+
+def _jit(function, structure, natural, rows):
+    import equinox as eqx
+
+    return eqx.filter_jit(function)(structure, natural, rows)
+
+
+def sample_rows(draws: Mixture, n: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    """Rows (n, D) and components (n,) from draws of a mixture, in its units."""
+    s, k = draws.log_weights.shape
+    d = draws.means.shape[-1]
+    which = rng.integers(s, size=n)
+    weights = np.exp(draws.log_weights)
+    labels = (np.cumsum(weights, axis=1)[which] < rng.random((n, 1)) * weights.sum(axis=1)[which, None]).sum(axis=1)
+    labels = np.minimum(labels, k - 1)
+    dense = draws.structure.dense(draws.covariances, k, d)
+    tril = np.linalg.cholesky(dense[which, labels])
+    noise = rng.standard_normal((n, d))
+    return draws.means[which, labels] + np.einsum("nij,nj->ni", tril, noise), labels

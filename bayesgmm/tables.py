@@ -1,0 +1,43 @@
+"""Plain text tables: what results print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns aligned by their widest cell: the first to the left, the others to the right."""
+    cells = [list(header), *[list(row) for row in rows]]
+    widths = [max(len(row[j]) for row in cells) for j in range(len(header))]
+
+    def line(row: Sequence[str]) -> str:
+        first = row[0].ljust(widths[0])
+        return "  ".join([first, *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]).rstrip()
+
+    return "\n".join([line(cells[0]), "  ".join("-" * w for w in widths), *map(line, cells[1:])])
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number to so many significant digits, without an exponent where it can be helped."""
+    if value is None or not np.isfinite(value):
+        return "-"
+    if value == 0 or 1e-3 <= abs(value) < 1e6:
+        decimals = max(0, digits - 1 - int(np.floor(np.log10(abs(value))))) if value else 0
+        return f"{value:.{min(decimals, 6)}f}"
+    return f"{value:.{digits - 1}e}"
+
+
+def component_table(result: Any) -> str:
+    """Weight, means and standard deviations of every component of a fit."""
+    k, d = result.means.shape
+    names = result.observed.feature_names
+    dense = np.asarray(result.mixture.structure.dense(result.covariances, k, d))
+    sds = np.sqrt(np.diagonal(dense, axis1=1, axis2=2))
+    header = ["component", "weight", *(f"mean {n}" for n in names), *(f"sd {n}" for n in names)]
+    rows = [
+        [str(j), number(result.weights[j]), *map(number, result.means[j]), *map(number, sds[j])] for j in range(k)
+    ]
+    return text_table(header, rows)

@@ -1,0 +1,130 @@
+"""The conjugate family: normal means given the covariance, inverse-Wishart covariances."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+from numpyro.distributions import constraints
+
+from bayesgmm.covariances import Array, Moments, Precision, PseudoMoments, Structure, namespace
+from bayesgmm.models.components.component_prior import ComponentPrior, DataMoments, as_vector
+
+
+class NormalInverseWishart(ComponentPrior):
+    r"""Conjugate prior of Gaussian components.
+
+    .. math:: \mu_k \mid \Sigma_k \sim N(m, \Sigma_k / \kappa), \qquad \Sigma_k \sim IW(\nu, \Lambda)
+
+    For ``tied`` there is one :math:`\Sigma`; for ``diag`` and ``spherical`` every variance is
+    InvGamma(:math:`\nu/2, \lambda/2`).
+
+    Hyperparameters left None take the data-scaled values of Fraley & Raftery (2007, section 3):
+    ``mean`` the data's, ``mean_precision`` 0.01, ``dof`` D + 2, ``scale`` the data's covariance over
+    K^(2/D). (For ``diag`` they use one common variance; here each feature has its own, so that the prior follows
+    a change of units.)
+
+    Attributes
+    ----------
+    mean : (D,) or number
+    mean_precision : kappa, how many rows the prior mean is worth
+    dof : nu, above D - 1
+    scale : Lambda, (D, D), or in the structure's own form: (D,) for diag, a number for spherical
+    """
+
+    mean: Array | float | None = None
+    mean_precision: Array | float | None = None
+    dof: Array | float | None = None
+    scale: Array | float | None = None
+
+    def resolve(self, structure: Structure, n_components: int, moments: DataMoments) -> NormalInverseWishart:
+        d = moments.mean.shape[0]
+        spread = moments.covariance / n_components ** (2.0 / d)
+        return NormalInverseWishart(
+            moments.mean if self.mean is None else as_vector("mean", self.mean, d),
+            _positive("mean_precision", 0.01 if self.mean_precision is None else self.mean_precision),
+            _positive("dof", d + 2.0 if self.dof is None else self.dof, above=d - 1.0),
+            structure.prior_scale(spread) if self.scale is None else _scale(structure, self.scale, d),
+        )
+
+    def rescale(self, structure, factor, shift):
+        scale = structure.rescale(self.scale, factor)
+        return NormalInverseWishart(self.mean * factor + shift, self.mean_precision, self.dof, scale)
+
+    def sites(self, structure, n_components, n_features):
+        prior = structure.precision_prior(self.dof, self.scale, n_components, n_features)
+        precision = structure.precision_from_site(numpyro.sample(structure.precision_site, prior))
+        loc = jnp.broadcast_to(self.mean, (n_components, n_features))
+        means = numpyro.sample("means", ConditionalMeans(structure, loc, precision, self.mean_precision))
+        return means, precision
+
+    def to_sites(self, structure, means, covariances):
+        return {"means": means, structure.precision_site: structure.precision_to_site(covariances)}
+
+    def from_sites(self, structure, sites):
+        return sites["means"], structure.precision_from_site(sites[structure.precision_site])
+
+    def pseudo_moments(self, structure, n_components, n_features):
+        counts = jnp.full(n_components, self.mean_precision)
+        loc = jnp.broadcast_to(self.mean, (n_components, n_features))
+        second = structure.outer(loc, counts) + structure.scale_second(self.scale, n_components, n_features)
+        degrees = structure.prior_degrees(self.dof, n_components, n_features)
+        return PseudoMoments(Moments(counts, loc * counts[:, None], second), degrees)
+
+    def log_prior(self, structure, means, covariances):
+        loc = jnp.broadcast_to(self.mean, means.shape)
+        conditional = ConditionalMeans(structure, loc, structure.invert(covariances), self.mean_precision)
+        return conditional.log_prob(means) + structure.log_prior(covariances, self.dof, self.scale)
+
+
+class ConditionalMeans(dist.Distribution):
+    """K means given their covariances: ``N(loc_k, Sigma_k / mean_precision)``, as one event (K, D)."""
+
+    support = constraints.real_matrix
+    pytree_data_fields = ("loc", "precision", "mean_precision")
+    pytree_aux_fields = ("structure",)
+
+    def __init__(self, structure, loc, precision: Precision, mean_precision, *, validate_args=None):
+        self.structure, self.loc, self.precision, self.mean_precision = structure, loc, precision, mean_precision
+        super().__init__((), loc.shape, validate_args=validate_args)
+
+    def log_prob(self, value: Array) -> Array:
+        k, d = self.loc.shape
+        precision = self.structure.temper(self.precision, self.mean_precision, d)
+        centred = value - self.loc
+        eta, shared = self.structure.natural(jnp.zeros(k, value.dtype), jnp.zeros_like(centred), precision)
+        own = jnp.sum(eta * self.structure.features(centred.T).T)
+        return own + jnp.sum(shared @ self.structure.shared_features(centred.T))
+
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
+        k, d = self.loc.shape
+        covariances = self.structure.dense(self.structure.covariances(self.precision), k, d)
+        tril = jnp.linalg.cholesky(covariances / self.mean_precision)
+        noise = jax.random.normal(key, (*sample_shape, k, d), self.loc.dtype)
+        return self.loc + jnp.einsum("kij,...kj->...ki", tril, noise)
+
+
+def fraley_raftery() -> NormalInverseWishart:
+    """The data-scaled conjugate prior of Fraley & Raftery (2007), mclust's ``priorControl()``."""
+    return NormalInverseWishart()
+
+
+def _positive(name: str, value, above: float = 0.0) -> Array:
+    if isinstance(value, int | float) and not value > above:
+        raise ValueError(f"Expected {name} above {above:g}; got {value}.")
+    return namespace(value).asarray(value, float)
+
+
+def _scale(structure: Structure, scale, n_features: int) -> Array:
+    xp = namespace(scale) if hasattr(scale, "shape") else np
+    scale = xp.asarray(scale, float)
+    own = np.shape(structure.prior_scale(np.eye(n_features)))
+    if scale.shape == (n_features, n_features):
+        return structure.prior_scale(scale)
+    if scale.shape == own or scale.ndim == 0:
+        return xp.broadcast_to(scale, own) if len(own) < 2 else scale * xp.eye(n_features)
+    raise ValueError(
+        f"Expected scale of shape {(n_features, n_features)} or {own} for {structure.name}; got {scale.shape}."
+    )

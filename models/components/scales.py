@@ -1,0 +1,49 @@
+"""Priors of standard deviations, in the data's units."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpyro.distributions as dist
+
+from bayesgmm.covariances import Array, namespace
+from bayesgmm.models.components.component_prior import as_vector
+
+
+class HalfNormal(eqx.Module):
+    """``sd ~ |Normal(0, scale)|``; the default scale is the data's standard deviation."""
+
+    scale: Array | float | None = None
+
+    def resolve(self, spread: Array, n_components: int) -> HalfNormal:
+        return HalfNormal(spread if self.scale is None else as_vector("scale", self.scale, spread.shape[0]))
+
+    def rescale(self, factor: Array) -> HalfNormal:
+        return HalfNormal(self.scale * factor)
+
+    def distribution(self, summary) -> dist.Distribution:
+        """The distribution; ``summary`` turns one value a feature into what the structure needs."""
+        return dist.HalfNormal(summary(self.scale))
+
+
+class LogNormal(eqx.Module):
+    """``log sd ~ Normal(log median, sigma)``.
+
+    The default median is the data's standard deviation over K^(1/D), the scale at which Fraley & Raftery (2007)
+    centre theirs, and sigma 1 puts 95 % within a factor of seven of it.
+    """
+
+    median: Array | float | None = None
+    sigma: Array | float = 1.0
+
+    def resolve(self, spread: Array, n_components: int) -> LogNormal:
+        d = spread.shape[0]
+        median = spread / n_components ** (1.0 / d) if self.median is None else as_vector("median", self.median, d)
+        return LogNormal(median, namespace(self.sigma).asarray(self.sigma, float))
+
+    def rescale(self, factor: Array) -> LogNormal:
+        return LogNormal(self.median * factor, self.sigma)
+
+    def distribution(self, summary) -> dist.Distribution:
+        """The distribution; ``summary`` turns one value a feature into what the structure needs."""
+        return dist.LogNormal(jnp.log(summary(self.median)), self.sigma)

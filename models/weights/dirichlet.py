@@ -1,0 +1,60 @@
+"""Symmetric Dirichlet weights: the finite mixture."""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpyro
+import numpyro.distributions as dist
+from jax.scipy.special import gammaln
+
+from bayesgmm.covariances import Array, namespace
+
+
+class Dirichlet(eqx.Module):
+    """``weights ~ Dirichlet(concentration, ..., concentration)``.
+
+    The default concentration of 1 is uniform on the simplex (Richardson & Green 1997); for two components it is
+    Beta(concentration, concentration).
+    """
+
+    concentration: float | Array = 1.0
+
+    def __check_init__(self):
+        if isinstance(self.concentration, int | float) and not self.concentration > 0:
+            raise ValueError(f"Expected a concentration above 0; got {self.concentration}.")
+
+    def resolve(self) -> Dirichlet:
+        """The same with an array inside, so that engines trace it rather than compile it in."""
+        return Dirichlet(namespace(self.concentration).asarray(self.concentration, float))
+
+    def sites(self, n_components: int) -> Array:
+        """Sample the site ``weights``; log weights (K,). One component leaves nothing to sample."""
+        if n_components == 1:
+            return jnp.log(numpyro.deterministic("weights", jnp.ones(1)))
+        prior = dist.Dirichlet(jnp.full(n_components, self.concentration))
+        return jnp.log(numpyro.sample("weights", prior))
+
+    def to_sites(self, log_weights: Array) -> dict[str, Array]:
+        """The site's value; a weight of exactly zero is lifted, since the simplex's interior is the support."""
+        if log_weights.shape[-1] == 1:
+            return {}
+        xp = namespace(log_weights)
+        weights = xp.maximum(xp.exp(log_weights), 1e-8)
+        return {"weights": weights / xp.sum(weights, axis=-1, keepdims=True)}
+
+    def from_sites(self, sites: dict[str, Array]) -> Array:
+        """Log weights; inverse of :meth:`to_sites`."""
+        return namespace(sites["weights"]).log(sites["weights"])
+
+    def pseudo_counts(self) -> Array:
+        """What the posterior mode of the weights adds to each count."""
+        return self.concentration - 1.0
+
+    def log_prior(self, log_weights: Array) -> Array:
+        """Log density at the weights, with respect to Lebesgue measure on the first K - 1 of them."""
+        k = log_weights.shape[-1]
+        a = jnp.asarray(self.concentration)
+        # A weight of exactly zero under a uniform prior contributes nothing (0 times minus infinity otherwise).
+        powers = jnp.where(a == 1.0, 0.0, (a - 1.0) * log_weights)
+        return jnp.sum(powers, axis=-1) + gammaln(k * a) - k * gammaln(a)

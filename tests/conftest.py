@@ -1,0 +1,56 @@
+"""What every test relies on: checked shapes, quiet plots, a compilation cache, and the reference cases."""
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+
+import hypothesis
+import jaxtyping
+import pytest
+
+# Before the first import of the package: every annotation in it is checked at every call.
+jaxtyping.install_import_hook(["bayesgmm"], "beartype.beartype")
+cache = importlib.import_module("bayesgmm.compilation_cache").default_cache_folder()
+
+# The variables are set, rather than any configuration, so that programs which tests start see them too; JAX
+# itself is loaded only by the tests that need it.
+os.environ["MPLBACKEND"] = "Agg"
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+# The first example of a property may compile for seconds; the same examples run everywhere.
+hypothesis.settings.register_profile("bayesgmm", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "bayesgmm"))
+
+CASES = Path(__file__).parent / "cases"
+
+
+@pytest.fixture(scope="session")
+def cases():
+    """Load a reference result that this project did not make, by name: ``cases("A_heights")``."""
+
+    def load(name):
+        return json.loads((CASES / f"{name}.json").read_text(encoding="utf-8"))
+
+    return load
+
+
+@pytest.fixture
+def strict_ranks():
+    """Forbid JAX to broadcast arrays of different rank for the length of one test."""
+    import jax
+
+    with jax.numpy_rank_promotion("raise"):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _no_open_figures():
+    """Close what a test drew."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
