@@ -155,6 +155,34 @@ def memberships(structure: Structure, natural: Natural, rows: Rows) -> Float[Arr
     return jnp.swapaxes(out, 0, 1).reshape(out.shape[1], -1)
 
 
+def contingency(
+    structure: Structure, natural: Natural, rows: Rows, partition: Float[Array, "m b j"]
+) -> Float[Array, "c k j"]:
+    """Expected rows that each column puts in component k and the given partition (one-hot) in cluster j."""
+
+    def body(i: Array, total: Array) -> Array:
+        x, w = _block(rows, i)
+        _, responsibilities = _softmax(_logits(natural.eta, structure.features(x)))
+        here = lax.dynamic_index_in_dim(partition, i, keepdims=False)
+        return total + (responsibilities * w) @ here
+
+    c, k, _ = natural.eta.shape
+    return lax.fori_loop(0, rows.used, body, jnp.zeros((c, k, partition.shape[-1]), natural.eta.dtype))
+
+
+def allocation_counts(structure: Structure, natural: Natural, rows: Rows, key: Array) -> Float[Array, "c k"]:
+    """Rows in each component when every row's component is drawn from its responsibilities."""
+    c, k, _ = natural.eta.shape
+
+    def body(i: Array, total: Array) -> Array:
+        x, w = _block(rows, i)
+        logits = _logits(natural.eta, structure.features(x))
+        labels = jax.random.categorical(jax.random.fold_in(key, i), logits, axis=1)
+        return total + jnp.sum(jax.nn.one_hot(labels, k, axis=1, dtype=w.dtype) * (w > 0), axis=-1)
+
+    return lax.fori_loop(0, rows.used, body, jnp.zeros((c, k), natural.eta.dtype))
+
+
 def log_density(structure: Structure, natural: Natural, rows: Rows) -> Float[Array, "c n"]:
     """Log density of every row under every column: (C, M B), padding included."""
     pointwise = _log_density(structure, natural.eta, natural.shared, rows.blocks)

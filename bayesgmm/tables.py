@@ -34,7 +34,7 @@ def component_table(result: Any) -> str:
     """Weight, means and standard deviations of every component of a fit."""
     k, d = result.means.shape
     names = result.observed.feature_names
-    dense = np.asarray(result.mixture.structure.dense(result.covariances, k, d))
+    dense = np.asarray(result.model.structure.dense(result.covariances, k, d))
     sds = np.sqrt(np.diagonal(dense, axis1=1, axis2=2))
     header = ["component", "weight", *(f"mean {n}" for n in names), *(f"sd {n}" for n in names)]
     rows = [

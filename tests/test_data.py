@@ -562,7 +562,6 @@ def weights_for(n):
 @given(varied_rows(), st.booleans(), st.data())
 def test_inverse_undoes_forward(x, common_scale, data):
     s = Standardisation.fit(x, data.draw(st.none() | weights_for(len(x))), common_scale)
-    # Five roundings of quantities of at most twice the largest |x|: see Standardisation.inverse.
     tolerance = 4 * np.spacing(np.abs(x).max(axis=0))
     assert (np.abs(s.inverse(s.forward(x)) - x) <= tolerance).all()
 

@@ -16,6 +16,7 @@ class Diag(Structure):
     """Covariances (K, D); features [1, x, x^2]."""
 
     name = "diag"
+    dims = ("component", "feature")
     precision_site = "precisions"
 
     def covariance_shape(self, n_components, n_features):

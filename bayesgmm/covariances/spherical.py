@@ -16,6 +16,7 @@ class Spherical(Structure):
     """Covariances (K,); features [1, x, |x|^2]."""
 
     name = "spherical"
+    dims = ("component",)
     precision_site = "precisions"
     common_scale = True
 

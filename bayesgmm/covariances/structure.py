@@ -65,6 +65,8 @@ class Structure(abc.ABC):
     """A covariance structure. ``K`` components, ``D`` features, ``B`` rows of a block; leading axes free."""
 
     name: str
+    dims: tuple[str, ...]
+    """Names of the axes of the covariances."""
 
     @abc.abstractmethod
     def covariance_shape(self, n_components: int, n_features: int) -> tuple[int, ...]:

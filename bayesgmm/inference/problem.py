@@ -28,8 +28,12 @@ class Problem:
     sample_weight: NDArray[np.float64]
     seed: int
     start: Any = None
-    progress: bool = False
-    on_step: Callable[[int, int, int], None] | None = None
+    progress: Callable[[str, int, int], None] | None = None
+
+    def tell(self, phase: str, done: int, total: int) -> None:
+        """Report progress to whoever listens."""
+        if self.progress is not None:
+            self.progress(phase, done, total)
 
     @cached_property
     def rows(self) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import numpy as np
@@ -34,6 +34,8 @@ class DataMoments(NamedTuple):
 
 class ComponentPrior(eqx.Module):
     """A prior of K means and covariances, for any structure. Hyperparameters left None are set from the data."""
+
+    conjugate: ClassVar[bool] = False
 
     @abc.abstractmethod
     def resolve(self, structure: Structure, n_components: int, moments: DataMoments) -> ComponentPrior:

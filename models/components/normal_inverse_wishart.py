@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,6 +35,8 @@ class NormalInverseWishart(ComponentPrior):
     dof : nu, above D - 1
     scale : Lambda, (D, D), or in the structure's own form: (D,) for diag, a number for spherical
     """
+
+    conjugate: ClassVar[bool] = True
 
     mean: Array | float | None = None
     mean_precision: Array | float | None = None

@@ -1,0 +1,37 @@
+"""Progress of long work, on the standard error stream."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+Reporter = Callable[[str, int, int], None]
+
+
+@contextlib.contextmanager
+def progress_reporter(progress: bool | Reporter) -> Iterator[Reporter | None]:
+    """A function of (phase, done, total): the caller's own, a bar a phase, or None."""
+    if progress is False or progress is None:
+        yield None
+    elif callable(progress):
+        yield progress
+    else:
+        with _bars() as report:
+            yield report
+
+
+@contextlib.contextmanager
+def _bars() -> Iterator[Reporter]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description:>12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
+        tasks = {}
+
+        def report(phase: str, done: int, total: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = bars.add_task(phase, total=total)
+            bars.update(tasks[phase], completed=done, total=total)
+
+        yield report

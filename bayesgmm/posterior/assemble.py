@@ -1,0 +1,121 @@
+"""From an engine's raw draws to a posterior: relabelled, in the user's units, with ArviZ's groups."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.float64 import in_float64
+from bayesgmm.kernel import allocation_counts, make_rows
+from bayesgmm.mixture import Mixture
+from bayesgmm.posterior.posterior import Posterior
+from bayesgmm.posterior.predict import MOST_CELLS, pointwise_log_density
+from bayesgmm.posterior.relabel import relabel
+
+MOST_POINTWISE = 60_000_000  # draws x rows of pointwise log-likelihood kept (half a gigabyte)
+
+
+def assemble(
+    problem: Any,
+    engine: Any,
+    start: Any,
+    draws: Mixture,
+    stats: Mapping[str, NDArray],
+    notes: Mapping[str, float],
+    seconds: dict[str, float],
+) -> Posterior:
+    """Relabel the draws and put everything in its group.
+
+    Parameters
+    ----------
+    draws : (chains, draws, ...) in standardised units
+    stats : the sampler's statistics (chains, draws); ``lp`` is the log joint it climbed
+    notes : what the warm start says of itself
+    """
+    began = time.perf_counter()
+    chains, length = stats["lp"].shape
+    flat = jax.tree.map(lambda a: np.asarray(a).reshape(chains * length, *a.shape[2:]), draws)
+    flat, order = relabel(flat, problem.rows, stats["lp"].ravel())
+    user = flat.rescale(problem.standardisation.scale, problem.standardisation.shift)
+    sizes = drawn_sizes(flat, problem.rows, problem.seed)
+    pointwise = pointwise_log_density(flat, problem.rows) - problem.standardisation.log_jacobian
+    seconds["relabel and score"] = time.perf_counter() - began
+
+    def by_chain(values: NDArray) -> NDArray:
+        return np.asarray(values, float).reshape(chains, length, *values.shape[1:])
+
+    groups = {
+        "posterior": {name: by_chain(value) for name, value in _parameters(user).items()},
+        "sample_stats": {name: np.asarray(value, None if value.dtype == bool else float) for name, value in stats.items()},
+        "log_likelihood": {"x": by_chain(pointwise)[:, :: _thinning(pointwise)]},
+        "observed_data": {"x": np.array(problem.observed.rows)},
+        "clustering": {"drawn_sizes": by_chain(sizes), "relabelling": order.reshape(chains, length, -1)},
+        "warm_start": {**_parameters(start.restore(start.mixture)), **notes},
+    }
+    tree = data_tree(groups, flat.structure.dims, problem.observed.feature_names)
+    return Posterior(
+        observed=problem.observed,
+        model=problem.model,
+        engine=engine,
+        standardisation=problem.standardisation,
+        draws=flat,
+        data=tree,
+        start=start,
+        seconds=dict(seconds),
+    )
+
+
+def _parameters(mixture: Mixture) -> dict[str, NDArray]:
+    return {"weights": np.exp(mixture.log_weights), "means": mixture.means, "covariances": mixture.covariances}
+
+
+def _thinning(pointwise: NDArray) -> int:
+    return -(-pointwise.size // MOST_POINTWISE)
+
+
+def drawn_sizes(draws: Mixture, rows: NDArray[np.float64], seed: int) -> NDArray[np.float64]:
+    """Rows (S, K) in each component when every draw also draws the allocations."""
+    s, k = draws.log_weights.shape
+    padded = make_rows(rows, draws.structure, most=max(16, MOST_CELLS // (s * k)))
+    return _sizes(draws.structure, draws.natural(), padded, jax.random.key(seed))
+
+
+@in_float64
+@eqx.filter_jit
+def _sizes(structure, natural, rows, key):
+    return allocation_counts(structure, natural, rows, key)
+
+
+def data_tree(groups: dict[str, dict[str, Any]], covariance_dims: tuple[str, ...], feature_names: tuple[str, ...]):
+    """ArviZ's DataTree; host float64 only, since older ArviZ cannot take JAX arrays."""
+    import arviz_base
+
+    names = list(feature_names)
+    dims = {
+        "weights": ["component"],
+        "means": ["component", "feature"],
+        "covariances": list(covariance_dims),
+        "drawn_sizes": ["component"],
+        "relabelling": ["component"],
+    }
+    coords = {"feature": names, "feature_bis": names, "component": np.arange(groups["posterior"]["weights"].shape[-1])}
+    sampled = {k: v for k, v in groups.items() if k not in ("log_likelihood", "observed_data", "warm_start")}
+    tree = arviz_base.from_dict(sampled, dims=dims, coords=coords)
+    rows = {"log_likelihood": groups["log_likelihood"]}
+    n = groups["observed_data"]["x"].shape[0]
+    likelihood = arviz_base.from_dict(rows, dims={"x": ["row"]}, coords={"row": np.arange(n)})
+    fixed = {"observed_data": groups["observed_data"], "warm_start": groups["warm_start"]}
+    fixed_dims = {**dims, "x": ["row", "feature"]}
+    constant = arviz_base.from_dict(
+        fixed, dims=fixed_dims, coords={**coords, "row": np.arange(n)}, sample_dims=[]
+    )
+    for other in (likelihood, constant):
+        for name, child in other.children.items():
+            tree[name] = child
+    return tree

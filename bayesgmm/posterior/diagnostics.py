@@ -1,0 +1,203 @@
+"""Convergence, judged first on quantities that do not depend on labels, then on relabelled parameters."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+R_HAT = 1.01  # Vehtari et al. 2021
+ESS_PER_CHAIN = 100  # Vehtari et al. 2021: 100 a chain, bulk and tail
+EBFMI = 0.3  # Betancourt 2016
+ANCHORS = 6
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Diagnostics:
+    """Tables and a verdict.
+
+    Attributes
+    ----------
+    invariants, parameters : pandas DataFrames, a row a quantity: mean, sd, eti bounds, r_hat, ess_bulk, ess_tail,
+        mcse_mean, mcse_sd
+    n_divergent : transitions that diverged after warm-up
+    ebfmi : (chains,) energy Bayesian fraction of missing information
+    n_deepest : transitions that reached the deepest tree
+    warnings : what is wrong, each with its remedy
+    """
+
+    invariants: Any
+    parameters: Any
+    n_divergent: int
+    ebfmi: NDArray[np.float64]
+    n_deepest: int
+    warnings: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.warnings
+
+    @property
+    def max_r_hat(self) -> float:
+        """The worst R-hat of the label-invariant quantities."""
+        return float(self.invariants["r_hat"].max())
+
+    @property
+    def verdict(self) -> str:
+        """One paragraph in plain words."""
+        worst, least = self.invariants["r_hat"].max(), self.invariants["ess_bulk"].min()
+        own = self.parameters
+        facts = (
+            f"label-invariant quantities: R-hat at most {worst:.3f}, at least {least:.0f} effective draws; "
+            f"relabelled parameters: R-hat at most {own['r_hat'].max():.3f}, at least {own['ess_bulk'].min():.0f}; "
+            f"{self.n_divergent} divergent transitions"
+        )
+        if self.ok:
+            return f"The chains agree ({facts})."
+        return f"Read with care ({facts}). " + " ".join(self.warnings)
+
+    def __repr__(self) -> str:
+        columns = ["mean", "sd", "r_hat", "ess_bulk", "ess_tail", "mcse_mean"]
+        parts = [self.verdict]
+        for title, table in (("Label-invariant quantities", self.invariants), ("Relabelled parameters", self.parameters)):
+            parts += ["", title, _text(table[columns])]
+        return "\n".join(parts)
+
+
+def diagnose(posterior: Any) -> Diagnostics:
+    """Diagnostics of a posterior (see :class:`Diagnostics`)."""
+    stats = posterior.data["sample_stats"]
+    chains = stats["lp"].shape[0]
+    invariants = summary(invariant_quantities(posterior))
+    group = posterior.data["posterior"]
+    parameters = summary({name: group[name] for name in ("weights", "means", "covariances")})
+    parameters = parameters[np.isfinite(parameters["sd"]) & (parameters["sd"] > 0)]
+    energy = stats["energy"].values
+    ebfmi = np.mean(np.diff(energy, axis=1) ** 2, axis=1) / np.var(energy, axis=1)
+    n_divergent = int(stats["diverging"].values.sum())
+    deepest = 2 ** getattr(posterior.engine, "max_tree_depth", 30) - 1
+    n_deepest = int((stats["n_steps"].values >= deepest).sum())
+    found = dict(
+        invariants=invariants, parameters=parameters, n_divergent=n_divergent, ebfmi=ebfmi, n_deepest=n_deepest
+    )
+    return Diagnostics(**found, warnings=_warnings(found, chains, stats["lp"].size))
+
+
+def invariant_quantities(posterior: Any) -> dict[str, NDArray[np.float64]]:
+    """Label-invariant quantities of every draw, (chains, draws) or (chains, draws, n).
+
+    The total log-likelihood, the sorted weights, the number of occupied components, and at a few anchor rows the
+    log density and whether pairs of them share a component.
+    """
+    chains, length = posterior.data["sample_stats"]["lp"].shape
+    draws = posterior.draws
+    anchors = anchor_rows(posterior)
+    rows = posterior.standardisation.forward(posterior.observed.rows[anchors])
+    joint = log_joint(draws, rows)
+    density = np.logaddexp.reduce(joint, axis=1)
+    responsibilities = np.exp(joint - density[:, None])
+    together = np.einsum("ska,skb->sab", responsibilities, responsibilities)
+    first, second = np.triu_indices(len(anchors), 1)
+
+    def by_chain(values: NDArray) -> NDArray:
+        return values.reshape(chains, length, *values.shape[1:])
+
+    out = {
+        "log likelihood": posterior.data["log_likelihood"]["x"].sum("row").values,
+        "log density at row": by_chain(density - posterior.standardisation.log_jacobian),
+    }
+    if draws.n_components > 1:
+        out["sorted weight"] = by_chain(-np.sort(-np.exp(draws.log_weights), axis=1))
+        out["occupied components"] = (posterior.data["clustering"]["drawn_sizes"].values > 0).sum(axis=-1) * 1.0
+        out["rows together"] = by_chain(together[:, first, second])
+    labels = {
+        "log density at row": [str(a) for a in anchors],
+        "rows together": [f"{anchors[i]} and {anchors[j]}" for i, j in zip(first, second, strict=True)],
+    }
+    return {_name(name, labels.get(name), i): column for name, values in out.items() for i, column in _columns(values)}
+
+
+def _columns(values: NDArray):
+    return [(None, values)] if values.ndim == 2 else [(i, values[..., i]) for i in range(values.shape[-1])]
+
+
+def _name(name: str, labels: list[str] | None, i: int | None) -> str:
+    return name if i is None else f"{name} {labels[i] if labels else i}"
+
+
+def anchor_rows(posterior: Any) -> NDArray[np.intp]:
+    """A few rows that tell clusters apart: the surest and the least sure of the EM fit, spread over components."""
+    probability = posterior.start.predict_proba(posterior.observed)
+    sure = probability.argmax(axis=0)
+    doubtful = np.argsort(probability.max(axis=1), kind="stable")
+    chosen = [*sure[: ANCHORS - 2], *doubtful[:ANCHORS]]
+    return np.array(list(dict.fromkeys(int(i) for i in chosen))[:ANCHORS])
+
+
+def log_joint(draws: Any, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """``log w_k + log N(x | k)`` of a few standardised rows (A, D): (S, K, A)."""
+    structure = draws.structure
+    eta, shared = draws.natural()
+    x = np.ascontiguousarray(rows.T)
+    phi, shared_phi = np.asarray(structure.features(x)), np.asarray(structure.shared_features(x))
+    return eta @ phi + (shared @ shared_phi)[:, None]
+
+
+def summary(quantities: Mapping[str, Any]) -> Any:
+    """ArviZ's summary as floats; R-hat and ESS of a constant are NaN."""
+    import arviz_base
+    import arviz_stats
+
+    import xarray as xr
+
+    arrays = {
+        name: value if hasattr(value, "dims") else xr.DataArray(value, dims=("chain", "draw"))
+        for name, value in quantities.items()
+    }
+    tree = arviz_base.convert_to_datatree(xr.Dataset(arrays))
+    return arviz_stats.summary(tree, round_to="none", ci_kind="eti", ci_prob=0.94).astype(float)
+
+
+def _warnings(found: Mapping[str, Any], chains: int, n_draws: int) -> tuple[str, ...]:
+    out = []
+    least = ESS_PER_CHAIN * chains
+    invariants, parameters = found["invariants"], found["parameters"]
+    if chains < 2:
+        out.append("One chain cannot show that it missed a mode: run at least four.")
+    if invariants["r_hat"].max() > R_HAT:
+        out.append(
+            f"The chains disagree on label-invariant quantities (R-hat {invariants['r_hat'].max():.3f} for "
+            f"{invariants['r_hat'].idxmax()}): the posterior has several modes or the run is too short. Draw more, "
+            "start from other optima, or simplify the model."
+        )
+    elif parameters["r_hat"].max() > R_HAT:
+        out.append(
+            f"Relabelled parameters disagree between chains (R-hat {parameters['r_hat'].max():.3f} for "
+            f"{parameters['r_hat'].idxmax()}) though invariants do not: read densities and partitions, not components."
+        )
+    if min(invariants[["ess_bulk", "ess_tail"]].min().min(), parameters[["ess_bulk", "ess_tail"]].min().min()) < least:
+        out.append(f"Some quantities have fewer than {least} effective draws: raise num_samples.")
+    if found["n_divergent"]:
+        out.append(
+            f"{found['n_divergent']} of {n_draws} transitions diverged: raise target_accept_prob (say 0.95), or give "
+            "the components a stronger prior."
+        )
+    if np.any(found["ebfmi"] < EBFMI):
+        out.append("The energy moves slowly (E-BFMI below 0.3): heavy tails; draw more or tighten the prior.")
+    if found["n_deepest"] > 0.01 * n_draws:
+        out.append("Trajectories often reach the deepest tree: the geometry is hard; raise max_tree_depth.")
+    return tuple(out)
+
+
+def _text(table: Any) -> str:
+    from bayesgmm.tables import number, text_table
+
+    rows = [
+        [str(name), *(f"{row[c]:.3f}" if c == "r_hat" else f"{row[c]:.0f}" if "ess" in c else number(row[c]) for c in table)]
+        for name, row in table.iterrows()
+    ]
+    return text_table(["", *table.columns], rows)

@@ -1,0 +1,109 @@
+"""The posterior of a mixture: draws, and what they say."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.data import Data, Standardisation
+from bayesgmm.mixture import Mixture
+from bayesgmm.posterior.diagnostics import Diagnostics, diagnose
+from bayesgmm.posterior.predict import MixturePredictor
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Posterior(MixturePredictor):
+    """Draws from a mixture's posterior, relabelled; components by decreasing mean weight.
+
+    Attributes
+    ----------
+    data : xarray DataTree with ArviZ's groups (posterior, sample_stats, log_likelihood, observed_data) and ours
+        (clustering, warm_start), in the user's units
+    draws : the mixtures (S, ...) in standardised units, S = chains x draws
+    start : the EM fit that the chains began from
+    seconds : time by phase
+    """
+
+    observed: Data
+    model: Any
+    engine: Any
+    standardisation: Standardisation
+    draws: Mixture
+    data: Any
+    start: Any
+    seconds: dict[str, float]
+
+    @property
+    def kind(self) -> str:
+        """The engine's name."""
+        return type(self.engine).__name__
+
+    @property
+    def n_components(self) -> int:
+        return self.model.n_components
+
+    @property
+    def covariance_type(self) -> str:
+        return self.model.covariance_type
+
+    def _mean(self, name: str) -> NDArray[np.float64]:
+        return self.data["posterior"][name].mean(("chain", "draw")).values
+
+    @property
+    def weights(self) -> NDArray[np.float64]:
+        """Posterior mean weights (K,)."""
+        return self._mean("weights")
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """Posterior mean means (K, D)."""
+        return self._mean("means")
+
+    @property
+    def covariances(self) -> NDArray[np.float64]:
+        """Posterior mean covariances, in scikit-learn's shape for the structure."""
+        return self._mean("covariances")
+
+    @property
+    def n_clusters(self):
+        """Posterior of K+, the number of components that hold at least one row: a pandas Series by K+."""
+        import pandas as pd
+
+        occupied = (self.data["clustering"]["drawn_sizes"].values > 0).sum(axis=-1).ravel()
+        counts = np.bincount(occupied, minlength=self.n_components + 1)[1:]
+        index = pd.RangeIndex(1, self.n_components + 1, name="n_clusters")
+        return pd.Series(counts / counts.sum(), index=index, name="probability")
+
+    @cached_property
+    def _diagnostics(self) -> Diagnostics:
+        return diagnose(self)
+
+    def diagnostics(self) -> Diagnostics:
+        """How far to trust the draws: label-invariant quantities first, then relabelled parameters."""
+        return self._diagnostics
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know, in words."""
+        return self.diagnostics().warnings
+
+    def loo(self) -> Any:
+        """Leave-one-out expected log density by Pareto-smoothed importance sampling (Vehtari et al. 2017)."""
+        import arviz_stats
+
+        return arviz_stats.loo(self.data, pointwise=True)
+
+    def __repr__(self) -> str:
+        from bayesgmm.tables import component_table
+
+        chains, draws = self.data["sample_stats"]["lp"].shape
+        head = (
+            f"{self.kind} posterior of {self.n_components} {self.covariance_type} component"
+            f"{'s' * (self.n_components > 1)} for {self.observed.name} "
+            f"({self.observed.n_rows} x {self.observed.n_features}): {chains} chains of {draws} draws"
+        )
+        return "\n".join([head, component_table(self), self.diagnostics().verdict])

@@ -1,0 +1,65 @@
+"""Label switching undone: every draw's components matched to one pivot partition (ECR).
+
+Papastamoulis & Iliopoulos (2010): the pivot is the allocation at the draw of highest posterior density; each
+draw is permuted so that it agrees with the pivot on most rows, a linear assignment on a K x K table. Here the
+table holds expected rows (responsibilities summed) rather than one drawn allocation, which takes the noise out.
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+
+from bayesgmm.float64 import in_float64
+from bayesgmm.kernel import Rows, contingency, make_rows
+from bayesgmm.mixture import Mixture
+from bayesgmm.posterior.predict import MOST_CELLS, membership_probabilities
+
+
+def relabel(draws: Mixture, rows: NDArray[np.float64], lp: NDArray[np.float64]) -> tuple[Mixture, NDArray[np.intp]]:
+    """Draws (S, K, ...) with their components matched to the draw of highest ``lp`` (S,).
+
+    Components are then numbered by decreasing mean weight.
+
+    Returns
+    -------
+    draws : the permuted draws
+    order : (S, K), the old index of each new component
+    """
+    pivot = jax.tree.map(lambda a: a[[int(np.argmax(lp))]], draws)
+    labels = membership_probabilities(pivot, rows).argmax(axis=1)
+    order = match(contingency_tables(draws, rows, labels))
+    matched = draws.permute(order)
+    by_weight = np.argsort(-np.exp(matched.log_weights).mean(axis=0), kind="stable")
+    order = order[:, by_weight]
+    return draws.permute(order), order
+
+
+def match(tables: NDArray[np.float64]) -> NDArray[np.intp]:
+    """For each table (S, K, K) of rows in (component, cluster): the component (S, K) assigned to each cluster."""
+    out = np.empty(tables.shape[:2], dtype=np.intp)
+    for s, table in enumerate(tables):
+        components, clusters = linear_sum_assignment(table, maximize=True)
+        out[s, clusters] = components
+    return out
+
+
+def contingency_tables(
+    draws: Mixture, rows: NDArray[np.float64], labels: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Expected rows (S, K, K) in component k of each draw and cluster j of a partition (N,)."""
+    s, k = draws.log_weights.shape
+    padded = make_rows(rows, draws.structure, most=max(16, MOST_CELLS // (s * k)))
+    m, _, b = padded.blocks.shape
+    one_hot = np.zeros((m * b, k))
+    one_hot[np.arange(len(rows)), labels] = 1.0
+    return _tables(draws.structure, draws.natural(), padded, one_hot.reshape(m, b, k))
+
+
+@in_float64
+@eqx.filter_jit
+def _tables(structure, natural, rows: Rows, one_hot):
+    return contingency(structure, natural, rows, one_hot)
