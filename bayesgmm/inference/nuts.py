@@ -14,13 +14,14 @@ import numpy as np
 from jax import Array, lax
 from jaxtyping import Float
 from numpyro.infer.hmc import hmc
+from numpyro.infer.util import ParamInfo
 
 from bayesgmm.float64 import in_float64
 from bayesgmm.inference.em import EM
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.result import EMResult
 from bayesgmm.inference.target import Target, mixtures
-from bayesgmm.inference.warm_start import WarmStart, warm_start
+from bayesgmm.inference.warm_start import WarmStart, dispersed_starts, warm_start
 from bayesgmm.mixture import Mixture
 from bayesgmm.posterior.assemble import assemble
 from bayesgmm.posterior.posterior import Posterior
@@ -98,15 +99,15 @@ def _sample(engine: NUTS, problem: Problem, start: EMResult, clock: _Clock):
     clock.lap("warm start")
     problem.tell("sampling", 0, engine.num_warmup + engine.num_samples)
     keys = jax.random.split(jax.random.key(problem.seed), engine.num_chains)
-    states = _initial_states(engine, warm.target, keys)
-    clock.lap("first states")
+    at = ParamInfo(*map(jnp.asarray, dispersed_starts(warm.target, engine.num_chains, problem.seed)))
+    states = _initial_states(engine, warm.target, at, keys)
     chunks = []
     total = engine.num_warmup + engine.num_samples
     for done in range(0, total, CHUNK):
         states, chunk = _advance(engine, warm.target, states)
         chunks.append(jax.tree.map(np.asarray, chunk))
-        if not done:
-            clock.lap("first chunk")
+        if done == 0:
+            clock.lap("compiling NUTS")
         problem.tell("sampling", min(done + CHUNK, total), total)
     kept = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1)[:, engine.num_warmup : total], *chunks)
     clock.lap("sampling")
@@ -117,13 +118,17 @@ def _sample(engine: NUTS, problem: Problem, start: EMResult, clock: _Clock):
     return draws, stats, warm._replace(target=None)
 
 
-def _kernels(engine: NUTS, target: Target, u: Array, key: Array):
-    """NumPyro's kernel on the target; its set-up happens in ``init``, which is therefore called in every trace."""
+def _kernels(engine: NUTS, target: Target, at: ParamInfo, key: Array):
+    """NumPyro's kernel on the target and its first state.
+
+    NumPyro sets the kernel up inside ``init``, which is therefore called in every trace; with potential and
+    gradient given, that costs nothing.
+    """
     init, step = hmc(potential_fn_gen=lambda target: target.potential, algo="NUTS")
     state = init(
-        u,
+        at,
         engine.num_warmup,
-        step_size=u.size**-0.25,
+        step_size=at.z.size**-0.25,
         adapt_mass_matrix=False,  # the factor of the warm start is the metric
         target_accept_prob=engine.target_accept_prob,
         max_tree_depth=engine.max_tree_depth,
@@ -134,17 +139,9 @@ def _kernels(engine: NUTS, target: Target, u: Array, key: Array):
 
 
 @eqx.filter_jit
-def _initial_states(engine: NUTS, target: Target, keys: Array):
-    """Chains at draws of the Laplace approximation, pulled towards the mode where the density is not finite."""
-
-    def one(key: Array):
-        key_start, key_chain = jax.random.split(key)
-        u = jax.random.normal(key_start, target.centre.shape)
-        tries = u * jnp.asarray([1.0, 0.5, 0.25, 0.0])[:, None]
-        finite = jnp.isfinite(jax.vmap(target.potential)(tries))
-        return _kernels(engine, target, tries[jnp.argmax(finite)], key_chain)[0]
-
-    return jax.vmap(one)(keys)
+def _initial_states(engine: NUTS, target: Target, at: ParamInfo, keys: Array):
+    """The chains' first states (chains, ...)."""
+    return jax.vmap(lambda at, key: _kernels(engine, target, at, key)[0])(at, keys)
 
 
 @eqx.filter_jit
@@ -152,7 +149,8 @@ def _advance(engine: NUTS, target: Target, states) -> tuple[Any, _Draws]:
     """CHUNK steps of every chain; the same program serves warm-up and sampling."""
 
     def one(state):
-        _, step = _kernels(engine, target, state.z, state.rng_key)
+        at = ParamInfo(state.z, state.potential_energy, state.z_grad)
+        _, step = _kernels(engine, target, at, state.rng_key)
 
         def body(state, _):
             state = step(state)
@@ -186,4 +184,5 @@ class _Clock:
 
     def lap(self, phase: str) -> None:
         now = time.perf_counter()
-        self.seconds[phase], self.last = now - self.last, now
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self.last
+        self.last = now

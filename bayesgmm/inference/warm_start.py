@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.inference.target import Target, derivatives
+from bayesgmm.inference.target import Target, derivatives, gradients
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 
@@ -60,7 +60,23 @@ def _newton(target: Target, theta: NDArray[np.float64]):
 
 
 def _evaluate(target: Target, theta: NDArray[np.float64]):
-    value, gradient, hessian = (np.asarray(a) for a in derivatives(target, theta))
+    value, gradient, hessian = derivatives(target, theta)
     if not (np.isfinite(value) and np.isfinite(gradient).all() and np.isfinite(hessian).all()):
         return np.inf, gradient, hessian
-    return float(value), gradient, 0.5 * (hessian + hessian.T)
+    return float(value), gradient, hessian
+
+
+def dispersed_starts(target: Target, n_chains: int, seed: int) -> tuple[NDArray, NDArray, NDArray]:
+    """Draws of the Laplace approximation: coordinates u (n, P), potential (n,) and gradient in u (n, P).
+
+    A draw where the density is not finite is pulled half-way to the mode until it is.
+    """
+    u = np.random.default_rng([seed, 1]).standard_normal((n_chains, target.centre.size))
+    centre, factor = np.asarray(target.centre), np.asarray(target.factor)
+    for _ in range(10):
+        value, slope = gradients(target, centre + u @ factor.T)
+        bad = ~(np.isfinite(value) & np.isfinite(slope).all(axis=1))
+        if not bad.any():
+            break
+        u[bad] *= 0.5
+    return u, value, slope @ factor

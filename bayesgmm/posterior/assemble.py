@@ -50,6 +50,7 @@ def assemble(
     def by_chain(values: NDArray) -> NDArray:
         return np.asarray(values, float).reshape(chains, length, *values.shape[1:])
 
+    stats = {**stats, "log_likelihood": pointwise.sum(axis=1).reshape(chains, length)}
     groups = {
         "posterior": {name: by_chain(value) for name, value in _parameters(user).items()},
         "sample_stats": {name: np.asarray(value, None if value.dtype == bool else float) for name, value in stats.items()},

@@ -107,7 +107,7 @@ def invariant_quantities(posterior: Any) -> dict[str, NDArray[np.float64]]:
         return values.reshape(chains, length, *values.shape[1:])
 
     out = {
-        "log likelihood": posterior.data["log_likelihood"]["x"].sum("row").values,
+        "log likelihood": posterior.data["sample_stats"]["log_likelihood"].values,
         "log density at row": by_chain(density - posterior.standardisation.log_jacobian),
     }
     if draws.n_components > 1:

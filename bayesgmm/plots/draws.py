@@ -1,0 +1,30 @@
+"""Relabelled draws as ArviZ's figures want them: one variable a quantity, so that every panel has one unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+NAMES = ("weights", "means")
+
+
+def quantities(posterior: Any, var_names: Sequence[str]) -> Any:
+    """An ArviZ tree with variables ``weight`` and ``mean of <feature>``, (chain, draw, component) each."""
+    import xarray as xr
+
+    if not hasattr(posterior, "data"):
+        raise TypeError(f"Expected a posterior, from an engine such as NUTS(); got {type(posterior).__name__}.")
+    wanted = [var_names] if isinstance(var_names, str) else list(var_names)
+    unknown = [name for name in wanted if name not in NAMES]
+    if unknown or not wanted:
+        raise ValueError(f"Expected var_names among {', '.join(map(repr, NAMES))}; got {unknown or wanted!r}.")
+    group = posterior.data["posterior"]
+    found = {}
+    for name in wanted:
+        if name == "weights":
+            found["weight"] = group["weights"]
+        else:
+            for feature in posterior.observed.feature_names:
+                found[f"mean of {feature}"] = group["means"].sel(feature=feature, drop=True)
+    sample_stats = xr.Dataset({"diverging": posterior.data["sample_stats"]["diverging"]})
+    return xr.DataTree.from_dict({"posterior": xr.Dataset(found), "sample_stats": sample_stats})
