@@ -22,7 +22,9 @@ def is_key(leaf: Any) -> bool:
 
 def to_device(tree: Any) -> Any:
     """NumPy leaves as JAX arrays (inside the context, so that float64 stays float64)."""
-    return jax.tree.map(lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray | np.generic) else leaf, tree)
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray | np.generic) else leaf, tree
+    )
 
 
 def to_host(tree: Any) -> Any:

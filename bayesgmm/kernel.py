@@ -21,10 +21,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import lax
 from jaxtyping import Float, Int
 
-from bayesgmm.covariances import Natural, Structure
+from bayesgmm.covariances import Array, Natural, Structure
 
 
 class Rows(NamedTuple):
@@ -88,7 +88,7 @@ def make_rows(
     weights[:n] = 1.0 if sample_weight is None else sample_weight
     blocks = np.ascontiguousarray(blocks.reshape(stored, size, d).swapaxes(1, 2))
     weights = weights.reshape(stored, size)
-    total = _shared_total(structure, blocks[:used], weights[:used])
+    total = _shared_total(structure, blocks, weights)
     return Rows(blocks, weights, np.asarray(used), total, np.asarray(weights.sum(), dtype))
 
 
@@ -99,7 +99,9 @@ def _shared_total(structure: Structure, blocks: np.ndarray, weights: np.ndarray)
 
 @functools.partial(jax.jit, static_argnums=0)
 def _jit_shared_total(structure: Structure, blocks: Array, weights: Array) -> Array:
-    return lax.map(lambda block: structure.shared_features(block[0]) @ block[1], (blocks, weights)).sum(axis=0)
+    return lax.map(lambda block: structure.shared_features(block[0]) @ block[1], (blocks, weights)).sum(
+        axis=0
+    )
 
 
 def _logits(eta: Float[Array, "c k p"], phi: Float[Array, "p b"]) -> Float[Array, "c k b"]:

@@ -91,7 +91,12 @@ class MixtureDistribution(dist.Distribution):
     pytree_aux_fields = ("structure",)
 
     def __init__(self, structure, log_weights, means, precision: Precision, *, validate_args=None):
-        self.structure, self.log_weights, self.means, self.precision = structure, log_weights, means, precision
+        self.structure, self.log_weights, self.means, self.precision = (
+            structure,
+            log_weights,
+            means,
+            precision,
+        )
         super().__init__((), (means.shape[-1],), validate_args=validate_args)
 
     def log_prob(self, value: Float[Array, "*n d"]) -> Float[Array, "*n"]:

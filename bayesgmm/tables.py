@@ -15,7 +15,9 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
     def line(row: Sequence[str]) -> str:
         first = row[0].ljust(widths[0])
-        return "  ".join([first, *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]).rstrip()
+        return "  ".join(
+            [first, *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        ).rstrip()
 
     return "\n".join([line(cells[0]), "  ".join("-" * w for w in widths), *map(line, cells[1:])])
 
@@ -38,6 +40,7 @@ def component_table(result: Any) -> str:
     sds = np.sqrt(np.diagonal(dense, axis1=1, axis2=2))
     header = ["component", "weight", *(f"mean {n}" for n in names), *(f"sd {n}" for n in names)]
     rows = [
-        [str(j), number(result.weights[j]), *map(number, result.means[j]), *map(number, sds[j])] for j in range(k)
+        [str(j), number(result.weights[j]), *map(number, result.means[j]), *map(number, sds[j])]
+        for j in range(k)
     ]
     return text_table(header, rows)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import SupportsIndex
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -42,7 +44,9 @@ class FiniteMixture(eqx.Module):
         with numpyro.plate("row", n):
             numpyro.sample("x", MixtureDistribution(self.structure, log_weights, means, precision), obs=x)
 
-    def resolve(self, x: Float[Array, "n d"], sample_weight: Float[Array, " n"] | None = None) -> FiniteMixture:
+    def resolve(
+        self, x: Float[Array, "n d"], sample_weight: Float[Array, " n"] | None = None
+    ) -> FiniteMixture:
         """The model with every hyperparameter an array, those left open set from the rows."""
         moments = DataMoments.of(x, sample_weight)
         components = self.components.resolve(self.structure, self.n_components, moments)
@@ -64,7 +68,9 @@ class FiniteMixture(eqx.Module):
         """The mixture at given values of the sites (leading axes free); inverse of :meth:`to_sites`."""
         means, precision = self.components.from_sites(self.structure, sites)
         lead = means.shape[:-2]
-        log_weights = namespace(means).zeros((*lead, 1)) if self.n_components == 1 else self.weights.from_sites(sites)
+        log_weights = (
+            namespace(means).zeros((*lead, 1)) if self.n_components == 1 else self.weights.from_sites(sites)
+        )
         return Mixture(self.structure, log_weights, means, self.structure.covariances(precision))
 
     def pseudo_moments(self, n_features: int) -> tuple[Array, PseudoMoments]:
@@ -79,7 +85,7 @@ class FiniteMixture(eqx.Module):
 
 
 def finite_mixture(
-    n_components: int,
+    n_components: SupportsIndex,
     covariance_type: str | Structure = "full",
     *,
     concentration: float = 1.0,

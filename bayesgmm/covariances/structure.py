@@ -9,20 +9,24 @@ from __future__ import annotations
 
 import abc
 from types import ModuleType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax.numpy as jnp
-import numpyro.distributions as dist
 import jax
+import jax.numpy as jnp
 import numpy as np
+import numpyro.distributions as dist
 from jaxtyping import Float
 
 LOG_2PI = 1.8378770664093453
 
-Array = jax.Array | np.ndarray | np.generic
+# Host and device arrays alike; a type checker that cannot follow both APIs at once takes neither.
+if TYPE_CHECKING:
+    Array = Any
+else:
+    Array = jax.Array | np.ndarray | np.generic
 
 
-def namespace(*arrays: Array) -> ModuleType:
+def namespace(*arrays: Array | float) -> ModuleType:
     """NumPy for host arrays, jax.numpy else: the same formula on the host compiles nothing."""
     host = all(isinstance(a, np.ndarray | np.generic | float | int) for a in arrays)
     return np if host else jnp
@@ -192,7 +196,9 @@ class Structure(abc.ABC):
         """A prior scale as a second moment, in the shape of the covariances."""
 
     @abc.abstractmethod
-    def precision_prior(self, dof: Array, scale: Array, n_components: int, n_features: int) -> dist.Distribution:
+    def precision_prior(
+        self, dof: Array, scale: Array, n_components: int, n_features: int
+    ) -> dist.Distribution:
         """Prior of the site ``precision_tril`` (or ``precisions``): one event holding all components."""
 
     precision_site: str

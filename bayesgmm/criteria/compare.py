@@ -61,7 +61,7 @@ class Comparison:
         """Every fit's warnings, with its name."""
         return tuple(f"{name}: {words}" for name, words in self.table["warnings"].items() if words)
 
-    def _cells(self) -> tuple[list[str], list[list[str]]]:
+    def cells(self) -> tuple[list[str], list[list[str]]]:
         """The table as text: fits as columns, since quantities are many and fits few."""
         rows = [
             ["engine", *self.table["kind"]],
@@ -83,11 +83,11 @@ class Comparison:
 
     def __repr__(self) -> str:
         warnings = [f"warning: {w}" for w in self.warnings]
-        return "\n".join([text_table(*self._cells()), *(f"note: {note}" for note in self.notes), *warnings])
+        return "\n".join([text_table(*self.cells()), *(f"note: {note}" for note in self.notes), *warnings])
 
     def to_markdown(self, path: str | PathLike[str] | None = None) -> str:
         """The printed table, notes and warnings as Markdown; written to a file if a path is given."""
-        header, rows = self._cells()
+        header, rows = self.cells()
         lines = ["| " + " | ".join(row) + " |" for row in (header, ["---", *["---:"] * (len(header) - 1)], *rows)]
         notes = [f"- {text}" for text in (*self.notes, *(f"**warning** {w}" for w in self.warnings))]
         return _written("\n".join([*lines, "", *notes, ""]), path)
@@ -139,11 +139,9 @@ def compare(results: Mapping[str, EMResult | Posterior]) -> Comparison:
         best = max(elpds, key=lambda name: elpds[name].elpd)
         for name, weight in stacking_weights(elpds).items():
             difference, error = elpd_difference(elpds[name], elpds[best])
-            rows[name].update(
-                elpd_difference=difference, elpd_difference_se=error, stacking_weight=weight
-            )
+            rows[name].update(elpd_difference=difference, elpd_difference_se=error, stacking_weight=weight)
     table = pandas.DataFrame.from_dict(rows, orient="index").reindex(columns=COLUMNS)
-    return Comparison(table, parameter_table(results, memberships), _notes(table))
+    return Comparison(table, parameter_table(results, memberships), _notes(table, elpds))
 
 
 def agreement(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
@@ -211,15 +209,15 @@ def _of_posterior(posterior: Any, elpd: Any) -> dict[str, Any]:
         "elpd_loo_se": float(elpd.se),
         "p_loo": float(elpd.p),
         "max_khat": float(np.max(elpd.pareto_k)),
-        "khat": khat_in_words(elpd),
         "seconds": float(sum(posterior.seconds.values())),
         "converged": posterior.diagnostics().ok,
     }
 
 
-def _notes(table: pandas.DataFrame) -> tuple[str, ...]:
+def _notes(table: pandas.DataFrame, elpds: Mapping[str, Any]) -> tuple[str, ...]:
     shown = [c for c in DIRECTIONS if table[c].notna().any()]
     out = [f"{column}: {DIRECTIONS[column]}." for column in shown]
+    out += [f"elpd_loo of {name}: {khat_in_words(elpd)}." for name, elpd in elpds.items()]
     if table["log_likelihood_sd"].notna().any() and table["log_likelihood_sd"].isna().any():
         out.append(
             "Do not compare log-likelihoods across engines: EM's is the maximum, a posterior's the mean over draws "

@@ -13,7 +13,7 @@ from bayesgmm.data import Data, as_data, check_fit, check_sample_weight
 from bayesgmm.inference.degeneracy import SPIKE, relative_variances
 from bayesgmm.inference.em import EM, fit_many
 from bayesgmm.inference.fit import prepare
-from bayesgmm.inference.random_state import as_seed
+from bayesgmm.random_state import as_seed
 from bayesgmm.inference.result import EMResult
 from bayesgmm.models import FiniteMixture, finite_mixture
 from bayesgmm.tables import text_table

@@ -49,5 +49,7 @@ def fit_warnings(status, mixture: Mixture, problem: Problem, spike: bool) -> tup
     few = np.flatnonzero(counts < problem.rows.shape[1] + 1)
     if few.size and not spike:
         worst = few[np.argmin(counts[few])]
-        out.append(f"component {worst} holds only {counts[worst]:.1f} rows; its covariance is not determined by them.")
+        out.append(
+            f"component {worst} holds only {counts[worst]:.1f} rows; its covariance is not determined by them."
+        )
     return tuple(out)

@@ -15,9 +15,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import lax
 
-from bayesgmm.covariances import Moments, PseudoMoments, Structure
+from bayesgmm.covariances import Array, Moments, PseudoMoments, Structure
 from bayesgmm.float64 import in_float64
 from bayesgmm.inference import start as starting
 from bayesgmm.inference.degeneracy import SPIKE, fit_warnings, smallest_relative_variance
@@ -64,7 +64,9 @@ class EM:
         if not (np.isfinite(self.tol) and self.tol >= 0):
             raise ValueError(f"Expected tol to be finite and at least 0; got {self.tol!r}.")
         if self.reg_covar is not None and not (np.isfinite(self.reg_covar) and self.reg_covar >= 0):
-            raise ValueError(f"Expected reg_covar to be finite and at least 0, or None; got {self.reg_covar!r}.")
+            raise ValueError(
+                f"Expected reg_covar to be finite and at least 0, or None; got {self.reg_covar!r}."
+            )
 
     def run(self, problem: Problem) -> EMResult:
         """Fit one problem (``bayesgmm.fit`` prepares it)."""
@@ -108,14 +110,16 @@ def fit_many(problem: Problem, models: list[FiniteMixture], engine: EM) -> list[
     rows = make_rows(problem.rows, structure, problem.sample_weight)
     climb, history = _climb(structure, rows, start, prior, settings, problem.tell)
     seconds = time.perf_counter() - began
-    bounds = np.cumsum([0, *columns])
+    bounds = [int(b) for b in np.cumsum([0, *columns])]
     return [
         _result(problem, model, engine, _columns(climb, a, b), history[:, a:b], seconds / len(models))
         for model, a, b in zip(models, bounds[:-1], bounds[1:], strict=True)
     ]
 
 
-def _starts(problem: Problem, model: FiniteMixture, slots: int, engine: EM, prior, settings: _Settings) -> Mixture:
+def _starts(
+    problem: Problem, model: FiniteMixture, slots: int, engine: EM, prior, settings: _Settings
+) -> Mixture:
     """Starting mixtures (C, slots) in standardised units."""
     if problem.start is not None:
         return jax.tree.map(lambda a: np.asarray(a)[None], problem.start_mixture())
@@ -126,7 +130,9 @@ def _starts(problem: Problem, model: FiniteMixture, slots: int, engine: EM, prio
     if len(rows) == len(problem.rows) or len(labels) == 1:
         return start
     # Large data: every start climbs on the sample, and the leaders alone on all rows.
-    climb, _ = _climb(model.structure, make_rows(rows, model.structure, weight), start, prior, settings, lambda *_: None)
+    climb, _ = _climb(
+        model.structure, make_rows(rows, model.structure, weight), start, prior, settings, lambda *_: None
+    )
     objective = np.where(climb.status == _NON_FINITE, -np.inf, climb.objective)
     sound = smallest_relative_variance(climb.mixture, problem) > SPIKE
     leaders = np.argsort(np.where(sound, -objective, np.inf), kind="stable")[:LEADERS]
@@ -157,7 +163,9 @@ def _climb(structure, rows, start, prior, settings, tell: Callable[[str, int, in
 
 
 @eqx.filter_jit
-def _advance(structure: Structure, rows: Rows, state: _Climb, prior, settings: _Settings) -> tuple[_Climb, Array]:
+def _advance(
+    structure: Structure, rows: Rows, state: _Climb, prior, settings: _Settings
+) -> tuple[_Climb, Array]:
     """At most CHUNK steps; stops early when all columns have stopped."""
     c = state.objective.shape[0]
     history = jnp.full((CHUNK, c), jnp.nan)
@@ -208,7 +216,9 @@ def _judge(state: _Climb, objective: Array, gain: Array, total_weight: Array, se
     return jnp.where(state.status == _RUNNING, status, state.status)
 
 
-def maximisation(structure: Structure, values: Array, rows: Rows, prior: FiniteMixture | None, regularisation: Array):
+def maximisation(
+    structure: Structure, values: Array, rows: Rows, prior: FiniteMixture | None, regularisation: Array
+):
     """The M-step: statistics (C, K, P), plus the conjugate prior's pseudo-statistics, to a mixture."""
     d = rows.blocks.shape[1]
     moments = structure.moments(values, rows.total, d)

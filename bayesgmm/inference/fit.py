@@ -9,7 +9,7 @@ from bayesgmm.data import Standardisation, as_data, check_fit, check_sample_weig
 from bayesgmm.inference.em import EM
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.progress import progress_reporter
-from bayesgmm.inference.random_state import as_seed
+from bayesgmm.random_state import as_seed
 from bayesgmm.models import FiniteMixture
 
 
@@ -46,7 +46,9 @@ def fit(
     """
     engine = EM() if engine is None else engine
     if not hasattr(engine, "run"):
-        raise TypeError(f"Expected engine to be an engine such as EM() or NUTS(); got {type(engine).__name__}.")
+        raise TypeError(
+            f"Expected engine to be an engine such as EM() or NUTS(); got {type(engine).__name__}."
+        )
     with progress_reporter(progress) as report:
         return engine.run(prepare(x, model, start, sample_weight, random_state, report))
 
@@ -58,8 +60,8 @@ def prepare(x, model, start=None, sample_weight=None, random_state=None, progres
             f"Expected model to be a model such as models.finite_mixture(3); got {type(model).__name__}."
         )
     data = as_data(x)
-    check_fit(data, model.n_components)
     weight = check_sample_weight(sample_weight, data.n_rows)
+    check_fit(data, model.n_components, weight)
     standardisation = Standardisation.fit(data.rows, weight, common_scale=model.structure.common_scale)
     resolved = model.resolve(data.rows, weight)
     return Problem(data, resolved, standardisation, weight, as_seed(random_state), start, progress)

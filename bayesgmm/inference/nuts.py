@@ -11,18 +11,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
-from jaxtyping import Float
+from jax import lax
 from numpyro.infer.hmc import hmc
 from numpyro.infer.util import ParamInfo
 
+from bayesgmm.covariances import Array
 from bayesgmm.float64 import in_float64
 from bayesgmm.inference.em import EM
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.result import EMResult
 from bayesgmm.inference.target import Target, mixtures
 from bayesgmm.inference.warm_start import WarmStart, dispersed_starts, warm_start
-from bayesgmm.mixture import Mixture
 from bayesgmm.posterior.assemble import assemble
 from bayesgmm.posterior.posterior import Posterior
 
@@ -62,7 +61,9 @@ class NUTS:
     def run(self, problem: Problem) -> Posterior:
         """Sample one problem's posterior (``bayesgmm.fit`` prepares it)."""
         if not np.all(problem.sample_weight == 1):
-            raise ValueError("Expected no sample_weight for NUTS; weights are EM's. Repeat or drop rows instead.")
+            raise ValueError(
+                "Expected no sample_weight for NUTS; weights are EM's. Repeat or drop rows instead."
+            )
         clock = _Clock()
         start = _em_start(problem)
         clock.lap("EM start")
@@ -95,7 +96,9 @@ def _em_start(problem: Problem) -> EMResult:
 def _sample(engine: NUTS, problem: Problem, start: EMResult, clock: _Clock):
     """Draws as mixtures (chains, draws, ...) in standardised units, and the sampler's statistics."""
     model = jax.tree.map(jnp.asarray, problem.standard_model())
-    warm = warm_start(model, jnp.asarray(problem.rows), dataclasses.replace(problem, start=start).start_mixture())
+    warm = warm_start(
+        model, jnp.asarray(problem.rows), dataclasses.replace(problem, start=start).start_mixture()
+    )
     clock.lap("warm start")
     problem.tell("sampling", 0, engine.num_warmup + engine.num_samples)
     keys = jax.random.split(jax.random.key(problem.seed), engine.num_chains)
@@ -172,7 +175,11 @@ def _advance(engine: NUTS, target: Target, states) -> tuple[Any, _Draws]:
 
 def warm_start_notes(warm: WarmStart) -> dict[str, float]:
     """What the result keeps of the warm start."""
-    return {"log_joint_at_mode": -warm.potential, "newton_decrement": warm.gradient_norm, "newton_steps": warm.n_newton}
+    return {
+        "log_joint_at_mode": -warm.potential,
+        "newton_decrement": warm.gradient_norm,
+        "newton_steps": warm.n_newton,
+    }
 
 
 class _Clock:

@@ -54,10 +54,9 @@ class Problem:
         """Log-likelihood, and log posterior where that was the objective, in the user's units."""
         if kind == "likelihood":
             return objective - self.log_jacobian, None
-        log_prior = in_float64(eqx.filter_jit(lambda model, at: model.log_prior(at)))
-        log_likelihood = objective - log_prior(self.standard_model(), mixture) - self.log_jacobian
+        log_likelihood = objective - _log_prior(self.standard_model(), mixture) - self.log_jacobian
         user = mixture.rescale(self.standardisation.scale, self.standardisation.shift)
-        return log_likelihood, log_likelihood + log_prior(self.model, user)
+        return log_likelihood, log_likelihood + _log_prior(self.model, user)
 
     def start_mixture(self) -> Mixture:
         """The caller's start as a mixture in standardised units."""
@@ -97,6 +96,12 @@ class Problem:
         one_hot = labels_to_one_hot(codes, k)[None] * self.sample_weight
         start = mixtures_from_responsibilities(self.model.structure, self.rows, one_hot, shrink=True)
         return Mixture(start.structure, *(a[0] for a in _leaves(start)))
+
+
+@in_float64
+@eqx.filter_jit
+def _log_prior(model: FiniteMixture, mixture: Mixture):
+    return model.log_prior(mixture)
 
 
 def _leaves(mixture: Mixture) -> tuple:

@@ -124,8 +124,8 @@ class EMResult(MixturePredictor):
         converged = "converged" if self.status.ok else self.status.value
         head = (
             f"EM fit of {self.n_components} {self.covariance_type} component"
-            f"{'s' * (self.n_components > 1)} to {self.observed.name} ({self.observed.n_rows} x {self.observed.n_features}): "
-            f"log-likelihood {self.log_likelihood:.4f}, BIC {self.bic:.4f}, {self.n_steps} steps, {converged}"
+            f"{'s' * (self.n_components > 1)} to {self.observed.name} "
+            f"({self.observed.n_rows} x {self.observed.n_features}): log-likelihood {self.log_likelihood:.4f}, BIC {self.bic:.4f}, {self.n_steps} steps, {converged}"
         )
         notes = [f"warning: {w}" for w in self.warnings]
         return "\n".join([head, component_table(self), *notes])

@@ -12,12 +12,12 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 from numpy.typing import NDArray
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
+from bayesgmm.covariances import Array
 from bayesgmm.models import FiniteMixture
 
 

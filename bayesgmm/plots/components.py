@@ -83,20 +83,22 @@ def _title(result: Any, data: Data, choice: str, n_shown: int) -> str:
 
 
 def _density(result: Any, data: Data, feature: int, ax: Any) -> Any:
+    own_figure = ax is None
     ax = new_axes(size=(6.4, 4.2)) if ax is None else ax
     draw_marginal(ax, result, feature, data.rows[:, feature])
     ax.set(xlabel=data.feature_names[feature], ylabel="density", title=_title(result, data, "", data.n_rows))
     handles, labels = ax.get_legend_handles_labels()
     kept = [h for h, label in zip(handles, labels, strict=True) if not label.startswith("component")]
-    legend_below(ax, [*kept, *_component_handles(result)])
+    legend_below(ax, [*kept, *_component_handles(result)], own_figure=own_figure, ncols=3)
     return ax
 
 
 def _pair(result: Any, data: Data, chosen: list[int], shown, probability, title: str, ax: Any) -> Any:
-    ax = new_axes(size=(6.4, 5.2)) if ax is None else ax
+    own_figure = ax is None
+    ax = new_axes(size=(6.4, 5.4)) if ax is None else ax
     draw_pair(ax, result, tuple(chosen), data.rows[np.ix_(shown, chosen)], probability)
     ax.set(xlabel=data.feature_names[chosen[0]], ylabel=data.feature_names[chosen[1]], title=title)
-    legend_below(ax, [*_component_handles(result), *_mark_handles(result)])
+    legend_below(ax, [*_component_handles(result), *_mark_handles(result)], own_figure=own_figure, ncols=3)
     return ax
 
 
@@ -144,7 +146,7 @@ def _component_handles(result: Any) -> list[Any]:
 
     style_of = {"linestyle": "none", "marker": "o", "markersize": 6}
     return [
-        Line2D([], [], color=colour(k), label=f"component {k} ({weight:.0%})", **style_of)
+        Line2D([], [], color=colour(k), label=f"component {k} ({100 * weight:.0f} %)", **style_of)
         for k, weight in enumerate(result.weights)
     ]
 

@@ -52,7 +52,13 @@ def forest(posterior: Any, var_names: Sequence[str] = NAMES) -> Any:
             ci_kind="eti",
             ci_probs=PROBABILITIES,
             labels=[],
-            visuals={"ticklabels": False, "remove_axis": False, "trunk": {"width": 3.5}, "twig": {"width": 1.3}},
+            visuals={
+                "ticklabels": False,
+                "remove_axis": False,
+                "trunk": {"width": 3.5},
+                "twig": {"width": 1.3},
+                "point_estimate": {"size": 20},
+            },
         )
         axes = np.array([drawn.viz["plot"][name].item() for name in names], dtype=object)
         _label(axes, posterior, names)
@@ -75,5 +81,5 @@ def _label(axes: np.ndarray, posterior: Any, names: list[str]) -> None:
         ax.grid(axis="x")
         ax.tick_params(left=False)
         ax.spines["left"].set_visible(False)
-    title = f"{posterior.observed.name}: posterior means, {PROBABILITIES[0]:.0%} and {PROBABILITIES[1]:.0%} intervals"
+    title = f"{posterior.observed.name}: posterior means, 50 % and 94 % intervals"
     axes[0].figure.suptitle(title, x=0.01, ha="left", fontsize=11)

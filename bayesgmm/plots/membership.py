@@ -29,13 +29,14 @@ def membership(result: Any, x: Any = None, ax: Any = None) -> Any:
     probability = result.predict_proba(data)
     doubt = 1.0 - probability.max(axis=1)
     with style():
+        own_figure = ax is None
         ax = new_axes(size=(6.4, 4.6)) if ax is None else ax
         if data.n_features == 1:
-            _against_feature(ax, data, doubt, probability.argmax(axis=1), result.n_components)
+            _against_feature(ax, data, doubt, probability.argmax(axis=1), result.n_components, own_figure)
         elif data.n_features == 2:
             _scatter(ax, data, doubt, result.n_components)
         else:
-            _sorted_curves(ax, doubt, probability.argmax(axis=1), result.n_components)
+            _sorted_curves(ax, doubt, probability.argmax(axis=1), result.n_components, own_figure)
         n_doubtful = int((doubt > IN_DOUBT).sum())
         ax.set_title(f"{data.name}: {n_doubtful} of {data.n_rows} rows below 80 % membership ({result.kind})")
     return ax
@@ -46,11 +47,11 @@ def _most_doubt(n_components: int) -> float:
     return 1.0 - 1.0 / n_components if n_components > 1 else 1.0
 
 
-def _against_feature(ax: Any, data: Data, doubt: np.ndarray, labels: np.ndarray, n_components: int) -> None:
+def _against_feature(ax: Any, data: Data, doubt: np.ndarray, labels: np.ndarray, n_components: int, own_figure: bool) -> None:
     for k in range(n_components):
         own = labels == k
         ax.plot(data.rows[own, 0], doubt[own], "o", color=colour(k), alpha=0.7, markersize=4.5, label=f"component {k}")
-    _mark_doubt(ax, n_components)
+    _mark_doubt(ax, n_components, own_figure)
     ax.set_xlabel(data.feature_names[0])
 
 
@@ -69,26 +70,26 @@ def _scatter(ax: Any, data: Data, doubt: np.ndarray, n_components: int) -> None:
         rasterized=data.n_rows > MOST_VECTOR_POINTS,
     )
     bar = ax.figure.colorbar(points, ax=ax, pad=0.02, aspect=30)
-    bar.set_label("1 - largest membership probability")
+    bar.set_label("1 − largest membership probability")
     bar.outline.set_visible(False)
     ax.set(xlabel=data.feature_names[0], ylabel=data.feature_names[1])
 
 
-def _sorted_curves(ax: Any, doubt: np.ndarray, labels: np.ndarray, n_components: int) -> None:
+def _sorted_curves(ax: Any, doubt: np.ndarray, labels: np.ndarray, n_components: int, own_figure: bool) -> None:
     for k in range(n_components):
         own = np.sort(doubt[labels == k])[::-1]
         if own.size:
             rank = 100 * (np.arange(own.size) + 0.5) / own.size
             ax.plot(rank, own, color=colour(k), linewidth=1.8, label=f"component {k} ({own.size} rows)")
-    _mark_doubt(ax, n_components)
+    _mark_doubt(ax, n_components, own_figure)
     ax.set_xlim(0, 100)
     ax.set_xlabel("rows of the component, most doubtful first (%)")
 
 
-def _mark_doubt(ax: Any, n_components: int) -> None:
+def _mark_doubt(ax: Any, n_components: int, own_figure: bool) -> None:
     """The doubt axis, its threshold, and the legend."""
     ax.axhline(IN_DOUBT, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label="in doubt above", zorder=1)
     ax.set_ylim(-0.02 * _most_doubt(n_components), _most_doubt(n_components))
-    ax.set_ylabel("1 - largest membership probability")
+    ax.set_ylabel("1 − largest membership probability")
     ax.grid(axis="y", color=FAINT, alpha=0.25)
-    legend_below(ax, ax.get_legend_handles_labels()[0])
+    legend_below(ax, ax.get_legend_handles_labels()[0], own_figure=own_figure, ncols=3)

@@ -28,13 +28,12 @@ def draw_pair(
     """Draw two features of a result onto axes; ``probability`` is each row's of each component."""
     draw_rows(ax, rows, probability)
     if is_posterior(result):
-        _draw_posterior(ax, drawn(result, ELLIPSE_DRAWS).marginal(features), detail)
+        _draw_posterior(ax, drawn(result, ELLIPSE_DRAWS).marginal(features))
     point = fitted(result).marginal(features)
     for k in range(len(point.weights)):
         for level in LEVELS:
             ax.add_patch(_ellipse(point, k, level, linewidth=1.8 if level == LEVELS[0] else 1.1))
-        if detail:
-            _number(ax, point.means[k], k)
+        _number(ax, point.means[k], k, size=8.5 if detail else 6.5)
     _limits(ax, rows, point)
 
 
@@ -47,7 +46,7 @@ def draw_rows(ax: Any, rows: Float64[np.ndarray, "n 2"], probability: Float64[np
     certainty = (most * k - 1) / (k - 1) if k > 1 else np.ones(n)
     edge = to_rgba_array([colour(j) for j in probability.argmax(axis=1)], alpha=0.75)
     face = edge.copy()
-    face[:, 3] = 0.6 * np.clip(certainty, 0, 1)
+    face[:, 3] = 0.6 * np.clip(certainty, 0, 1) ** 2
     size = float(np.clip(6000 / n, 5, 26))
     ax.scatter(*rows.T, s=size, c=face, edgecolors=edge, linewidths=0.6, zorder=2, rasterized=n > MOST_VECTOR_POINTS)
 
@@ -76,7 +75,7 @@ def _ellipse(point: Dense, k: int, level: float, linewidth: float) -> Any:
     )
 
 
-def _draw_posterior(ax: Any, draws: Dense, detail: bool) -> None:
+def _draw_posterior(ax: Any, draws: Dense) -> None:
     """Thin outer ellipses, one a draw."""
     from matplotlib.collections import LineCollection
 
@@ -91,9 +90,9 @@ def _draw_posterior(ax: Any, draws: Dense, detail: bool) -> None:
         ax.add_collection(lines)
 
 
-def _number(ax: Any, mean: np.ndarray, k: int) -> None:
+def _number(ax: Any, mean: np.ndarray, k: int, size: float) -> None:
     disc = {"boxstyle": "circle,pad=0.25", "facecolor": "white", "edgecolor": colour(k), "linewidth": 1.4}
-    ax.text(*mean, str(k), ha="center", va="center", fontsize=8.5, color=colour(k), bbox=disc, zorder=5)
+    ax.text(*mean, str(k), ha="center", va="center", fontsize=size, color=colour(k), bbox=disc, zorder=5)
 
 
 def _limits(ax: Any, rows: np.ndarray, point: Dense) -> None:

@@ -67,11 +67,9 @@ def new_axes(nrows: int = 1, ncols: int = 1, *, size: tuple[float, float], **opt
     return axes
 
 
-def legend_below(ax: Any, handles: Any, ncols: int = 4) -> None:
-    """A legend under the axes, where it covers no data."""
-    anchor = (0.5, -0.16 * 4.0 / max(_height(ax), 1.0))
-    ax.legend(handles=handles, loc="upper center", bbox_to_anchor=anchor, ncols=ncols, borderaxespad=0.0)
-
-
-def _height(ax: Any) -> float:
-    return ax.get_position().height * ax.figure.get_size_inches()[1]
+def legend_below(ax: Any, handles: Any, *, own_figure: bool, ncols: int = 4) -> None:
+    """A legend under the axes, where it covers no data; in a figure of ours the axes make room for it."""
+    if own_figure:
+        ax.figure.legend(handles=handles, loc="outside lower center", ncols=ncols)
+    else:
+        ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=ncols, borderaxespad=0.0)

@@ -48,9 +48,11 @@ def _label(axes: np.ndarray, posterior: Any, names: list[str]) -> None:
     from matplotlib.lines import Line2D
 
     for (density, path), name in zip(axes, names, strict=True):
-        density.set(xlabel=name, ylabel="")
-        path.set(ylabel=name, xlabel="")
+        density.set(title=name, xlabel="", ylabel="")
+        path.set(title=name, xlabel="", ylabel="")
         path.spines[["top", "right"]].set_visible(False)
+        for line in path.lines:
+            line.set_rasterized(True)  # thousands of draws would make a vector file huge
         path.margins(x=0)
     axes[-1, 1].set_xlabel("draw")
     chains = posterior.data["posterior"].sizes["chain"]

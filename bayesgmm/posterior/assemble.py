@@ -53,7 +53,9 @@ def assemble(
     stats = {**stats, "log_likelihood": pointwise.sum(axis=1).reshape(chains, length)}
     groups = {
         "posterior": {name: by_chain(value) for name, value in _parameters(user).items()},
-        "sample_stats": {name: np.asarray(value, None if value.dtype == bool else float) for name, value in stats.items()},
+        "sample_stats": {
+            name: np.asarray(value, None if value.dtype == bool else float) for name, value in stats.items()
+        },
         "log_likelihood": {"x": by_chain(pointwise)[:, :: _thinning(pointwise)]},
         "observed_data": {"x": np.array(problem.observed.rows)},
         "clustering": {"drawn_sizes": by_chain(sizes), "relabelling": order.reshape(chains, length, -1)},
@@ -73,7 +75,11 @@ def assemble(
 
 
 def _parameters(mixture: Mixture) -> dict[str, NDArray]:
-    return {"weights": np.exp(mixture.log_weights), "means": mixture.means, "covariances": mixture.covariances}
+    return {
+        "weights": np.exp(mixture.log_weights),
+        "means": mixture.means,
+        "covariances": mixture.covariances,
+    }
 
 
 def _thinning(pointwise: NDArray) -> int:
@@ -93,7 +99,9 @@ def _sizes(structure, natural, rows, key):
     return allocation_counts(structure, natural, rows, key)
 
 
-def data_tree(groups: dict[str, dict[str, Any]], covariance_dims: tuple[str, ...], feature_names: tuple[str, ...]):
+def data_tree(
+    groups: dict[str, dict[str, Any]], covariance_dims: tuple[str, ...], feature_names: tuple[str, ...]
+):
     """ArviZ's DataTree; host float64 only, since older ArviZ cannot take JAX arrays."""
     import arviz_base
 
@@ -105,7 +113,11 @@ def data_tree(groups: dict[str, dict[str, Any]], covariance_dims: tuple[str, ...
         "drawn_sizes": ["component"],
         "relabelling": ["component"],
     }
-    coords = {"feature": names, "feature_bis": names, "component": np.arange(groups["posterior"]["weights"].shape[-1])}
+    coords = {
+        "feature": names,
+        "feature_bis": names,
+        "component": np.arange(groups["posterior"]["weights"].shape[-1]),
+    }
     sampled = {k: v for k, v in groups.items() if k not in ("log_likelihood", "observed_data", "warm_start")}
     tree = arviz_base.from_dict(sampled, dims=dims, coords=coords)
     rows = {"log_likelihood": groups["log_likelihood"]}

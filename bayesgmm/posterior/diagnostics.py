@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-
 R_HAT = 1.01  # Vehtari et al. 2021
+APART = 1.05  # beyond this, chains are in different places rather than merely short
 ESS_PER_CHAIN = 100  # Vehtari et al. 2021: 100 a chain, bulk and tail
 EBFMI = 0.3  # Betancourt 2016
 ANCHORS = 6
@@ -63,7 +63,10 @@ class Diagnostics:
     def __repr__(self) -> str:
         columns = ["mean", "sd", "r_hat", "ess_bulk", "ess_tail", "mcse_mean"]
         parts = [self.verdict]
-        for title, table in (("Label-invariant quantities", self.invariants), ("Relabelled parameters", self.parameters)):
+        for title, table in (
+            ("Label-invariant quantities", self.invariants),
+            ("Relabelled parameters", self.parameters),
+        ):
             parts += ["", title, _text(table[columns])]
         return "\n".join(parts)
 
@@ -82,7 +85,11 @@ def diagnose(posterior: Any) -> Diagnostics:
     deepest = 2 ** getattr(posterior.engine, "max_tree_depth", 30) - 1
     n_deepest = int((stats["n_steps"].values >= deepest).sum())
     found = dict(
-        invariants=invariants, parameters=parameters, n_divergent=n_divergent, ebfmi=ebfmi, n_deepest=n_deepest
+        invariants=invariants,
+        parameters=parameters,
+        n_divergent=n_divergent,
+        ebfmi=ebfmi,
+        n_deepest=n_deepest,
     )
     return Diagnostics(**found, warnings=_warnings(found, chains, stats["lp"].size))
 
@@ -112,13 +119,19 @@ def invariant_quantities(posterior: Any) -> dict[str, NDArray[np.float64]]:
     }
     if draws.n_components > 1:
         out["sorted weight"] = by_chain(-np.sort(-np.exp(draws.log_weights), axis=1))
-        out["occupied components"] = (posterior.data["clustering"]["drawn_sizes"].values > 0).sum(axis=-1) * 1.0
+        out["occupied components"] = (posterior.data["clustering"]["drawn_sizes"].values > 0).sum(
+            axis=-1
+        ) * 1.0
         out["rows together"] = by_chain(together[:, first, second])
     labels = {
         "log density at row": [str(a) for a in anchors],
         "rows together": [f"{anchors[i]} and {anchors[j]}" for i, j in zip(first, second, strict=True)],
     }
-    return {_name(name, labels.get(name), i): column for name, values in out.items() for i, column in _columns(values)}
+    return {
+        _name(name, labels.get(name), i): column
+        for name, values in out.items()
+        for i, column in _columns(values)
+    }
 
 
 def _columns(values: NDArray):
@@ -148,18 +161,23 @@ def log_joint(draws: Any, rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def summary(quantities: Mapping[str, Any]) -> Any:
-    """ArviZ's summary as floats; R-hat and ESS of a constant are NaN."""
+    """ArviZ's summary as floats, a row a scalar; R-hat and ESS of a constant are NaN."""
     import arviz_base
     import arviz_stats
-
+    import pandas as pd
     import xarray as xr
 
     arrays = {
         name: value if hasattr(value, "dims") else xr.DataArray(value, dims=("chain", "draw"))
         for name, value in quantities.items()
     }
-    tree = arviz_base.convert_to_datatree(xr.Dataset(arrays))
-    return arviz_stats.summary(tree, round_to="none", ci_kind="eti", ci_prob=0.94).astype(float)
+    constant = {name: a for name, a in arrays.items() if float(a.std(("chain", "draw")).max()) == 0.0}
+    varying = xr.Dataset({name: a for name, a in arrays.items() if name not in constant})
+    tree = arviz_base.convert_to_datatree(varying)
+    table = arviz_stats.summary(tree, round_to="none", ci_kind="eti", ci_prob=0.94).astype(float)
+    fixed = {name: float(a.mean()) for name, a in constant.items() if a.ndim == 2}
+    rows = pd.DataFrame({"mean": fixed, "sd": dict.fromkeys(fixed, 0.0)}, index=list(fixed), columns=table.columns)
+    return table if rows.empty else pd.concat([table, rows.astype(float)])
 
 
 def _warnings(found: Mapping[str, Any], chains: int, n_draws: int) -> tuple[str, ...]:
@@ -168,18 +186,30 @@ def _warnings(found: Mapping[str, Any], chains: int, n_draws: int) -> tuple[str,
     invariants, parameters = found["invariants"], found["parameters"]
     if chains < 2:
         out.append("One chain cannot show that it missed a mode: run at least four.")
-    if invariants["r_hat"].max() > R_HAT:
+    worst, name = invariants["r_hat"].max(), invariants["r_hat"].idxmax()
+    own, own_name = parameters["r_hat"].max(), parameters["r_hat"].idxmax()
+    if worst > APART:
         out.append(
-            f"The chains disagree on label-invariant quantities (R-hat {invariants['r_hat'].max():.3f} for "
-            f"{invariants['r_hat'].idxmax()}): the posterior has several modes or the run is too short. Draw more, "
-            "start from other optima, or simplify the model."
+            f"The chains disagree on label-invariant quantities (R-hat {worst:.3f} for {name}): the posterior has "
+            "several modes that the chains do not all visit. Averages over them mean nothing: start from other "
+            "optima, or simplify the model."
         )
-    elif parameters["r_hat"].max() > R_HAT:
+    elif own > APART:
         out.append(
-            f"Relabelled parameters disagree between chains (R-hat {parameters['r_hat'].max():.3f} for "
-            f"{parameters['r_hat'].idxmax()}) though invariants do not: read densities and partitions, not components."
+            f"Relabelled parameters disagree between chains (R-hat {own:.3f} for {own_name}) though label-invariant "
+            "quantities agree: read densities and partitions, not components."
         )
-    if min(invariants[["ess_bulk", "ess_tail"]].min().min(), parameters[["ess_bulk", "ess_tail"]].min().min()) < least:
+    elif max(worst, own) > R_HAT:
+        out.append(
+            f"R-hat is {max(worst, own):.3f} for {name if worst >= own else own_name}, above {R_HAT}: the chains have "
+            "not mixed fully. Raise num_samples."
+        )
+    if (
+        min(
+            invariants[["ess_bulk", "ess_tail"]].min().min(), parameters[["ess_bulk", "ess_tail"]].min().min()
+        )
+        < least
+    ):
         out.append(f"Some quantities have fewer than {least} effective draws: raise num_samples.")
     if found["n_divergent"]:
         out.append(
@@ -197,7 +227,13 @@ def _text(table: Any) -> str:
     from bayesgmm.tables import number, text_table
 
     rows = [
-        [str(name), *(f"{row[c]:.3f}" if c == "r_hat" else f"{row[c]:.0f}" if "ess" in c else number(row[c]) for c in table)]
+        [
+            str(name),
+            *(
+                f"{row[c]:.3f}" if c == "r_hat" else f"{row[c]:.0f}" if "ess" in c else number(row[c])
+                for c in table
+            ),
+        ]
         for name, row in table.iterrows()
     ]
     return text_table(["", *table.columns], rows)

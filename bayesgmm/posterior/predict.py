@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import equinox as eqx
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
@@ -11,7 +12,7 @@ from scipy.special import logsumexp
 from bayesgmm.covariances import Natural, Structure
 from bayesgmm.data import Data, Standardisation, as_data, check_sample_weight, check_width
 from bayesgmm.float64 import in_float64
-from bayesgmm.kernel import log_density, make_rows, memberships
+from bayesgmm.kernel import Rows, log_density, make_rows, memberships
 from bayesgmm.mixture import Mixture
 
 MOST_CELLS = 4_000_000  # draws x components x rows held at once
@@ -79,19 +80,15 @@ def _over_row_chunks(draws: Mixture, rows: NDArray[np.float64], function) -> NDA
 
 
 @in_float64
-def _log_density(structure: Structure, natural: Natural, rows):
-    return _jit(log_density, structure, natural, rows)
+@eqx.filter_jit
+def _log_density(structure: Structure, natural: Natural, rows: Rows) -> Any:
+    return log_density(structure, natural, rows)
 
 
 @in_float64
-def _memberships(structure: Structure, natural: Natural, rows):
-    return _jit(memberships, structure, natural, rows)
-
-
-def _jit(function, structure, natural, rows):
-    import equinox as eqx
-
-    return eqx.filter_jit(function)(structure, natural, rows)
+@eqx.filter_jit
+def _memberships(structure: Structure, natural: Natural, rows: Rows) -> Any:
+    return memberships(structure, natural, rows)
 
 
 def sample_rows(draws: Mixture, n: int, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
@@ -100,7 +97,9 @@ def sample_rows(draws: Mixture, n: int, rng: np.random.Generator) -> tuple[NDArr
     d = draws.means.shape[-1]
     which = rng.integers(s, size=n)
     weights = np.exp(draws.log_weights)
-    labels = (np.cumsum(weights, axis=1)[which] < rng.random((n, 1)) * weights.sum(axis=1)[which, None]).sum(axis=1)
+    labels = (np.cumsum(weights, axis=1)[which] < rng.random((n, 1)) * weights.sum(axis=1)[which, None]).sum(
+        axis=1
+    )
     labels = np.minimum(labels, k - 1)
     dense = draws.structure.dense(draws.covariances, k, d)
     tril = np.linalg.cholesky(dense[which, labels])

@@ -19,7 +19,9 @@ from bayesgmm.mixture import Mixture
 from bayesgmm.posterior.predict import MOST_CELLS, membership_probabilities
 
 
-def relabel(draws: Mixture, rows: NDArray[np.float64], lp: NDArray[np.float64]) -> tuple[Mixture, NDArray[np.intp]]:
+def relabel(
+    draws: Mixture, rows: NDArray[np.float64], lp: NDArray[np.float64]
+) -> tuple[Mixture, NDArray[np.intp]]:
     """Draws (S, K, ...) with their components matched to the draw of highest ``lp`` (S,).
 
     Components are then numbered by decreasing mean weight.

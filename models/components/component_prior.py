@@ -42,7 +42,9 @@ class ComponentPrior(eqx.Module):
         """The same prior with every hyperparameter an array."""
 
     @abc.abstractmethod
-    def rescale(self, structure: Structure, factor: Float[Array, " d"], shift: Float[Array, " d"]) -> ComponentPrior:
+    def rescale(
+        self, structure: Structure, factor: Float[Array, " d"], shift: Float[Array, " d"]
+    ) -> ComponentPrior:
         """The (resolved) prior of the parameters of ``factor * x + shift``."""
 
     @abc.abstractmethod
@@ -66,7 +68,9 @@ class ComponentPrior(eqx.Module):
 
     def log_prior(self, structure: Structure, means: Array, covariances: Array) -> Array:
         """Log density with respect to means and covariances, where it is known in closed form."""
-        raise ValueError(f"{type(self).__name__} has no density over covariances; use NUTS, which needs none.")
+        raise ValueError(
+            f"{type(self).__name__} has no density over covariances; use NUTS, which needs none."
+        )
 
 
 def as_vector(name: str, value, n_features: int) -> Array:

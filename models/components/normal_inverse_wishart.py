@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -38,10 +38,10 @@ class NormalInverseWishart(ComponentPrior):
 
     conjugate: ClassVar[bool] = True
 
-    mean: Array | float | None = None
-    mean_precision: Array | float | None = None
-    dof: Array | float | None = None
-    scale: Array | float | None = None
+    mean: Any = None
+    mean_precision: Any = None
+    dof: Any = None
+    scale: Any = None
 
     def resolve(self, structure: Structure, n_components: int, moments: DataMoments) -> NormalInverseWishart:
         d = moments.mean.shape[0]
@@ -91,7 +91,12 @@ class ConditionalMeans(dist.Distribution):
     pytree_aux_fields = ("structure",)
 
     def __init__(self, structure, loc, precision: Precision, mean_precision, *, validate_args=None):
-        self.structure, self.loc, self.precision, self.mean_precision = structure, loc, precision, mean_precision
+        self.structure, self.loc, self.precision, self.mean_precision = (
+            structure,
+            loc,
+            precision,
+            mean_precision,
+        )
         super().__init__((), loc.shape, validate_args=validate_args)
 
     def log_prob(self, value: Array) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import numpyro
 import numpyro.distributions as dist
@@ -30,10 +32,10 @@ class NormalLKJ(ComponentPrior):
     concentration : LKJ's eta
     """
 
-    mean: Array | float | None = None
-    mean_scale: Array | float | None = None
+    mean: Any = None
+    mean_scale: Any = None
     scales: HalfNormal | LogNormal = eqx.field(default_factory=HalfNormal)
-    concentration: Array | float = 2.0
+    concentration: Any = 2.0
 
     def resolve(self, structure: Structure, n_components: int, moments: DataMoments) -> NormalLKJ:
         d = moments.mean.shape[0]
@@ -48,7 +50,10 @@ class NormalLKJ(ComponentPrior):
 
     def rescale(self, structure, factor, shift):
         return NormalLKJ(
-            self.mean * factor + shift, self.mean_scale * factor, self.scales.rescale(factor), self.concentration
+            self.mean * factor + shift,
+            self.mean_scale * factor,
+            self.scales.rescale(factor),
+            self.concentration,
         )
 
     def sites(self, structure, n_components, n_features):

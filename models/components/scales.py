@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpyro.distributions as dist
@@ -13,7 +15,7 @@ from bayesgmm.models.components.component_prior import as_vector
 class HalfNormal(eqx.Module):
     """``sd ~ |Normal(0, scale)|``; the default scale is the data's standard deviation."""
 
-    scale: Array | float | None = None
+    scale: Any = None
 
     def resolve(self, spread: Array, n_components: int) -> HalfNormal:
         return HalfNormal(spread if self.scale is None else as_vector("scale", self.scale, spread.shape[0]))
@@ -33,12 +35,14 @@ class LogNormal(eqx.Module):
     centre theirs, and sigma 1 puts 95 % within a factor of seven of it.
     """
 
-    median: Array | float | None = None
-    sigma: Array | float = 1.0
+    median: Any = None
+    sigma: Any = 1.0
 
     def resolve(self, spread: Array, n_components: int) -> LogNormal:
         d = spread.shape[0]
-        median = spread / n_components ** (1.0 / d) if self.median is None else as_vector("median", self.median, d)
+        median = (
+            spread / n_components ** (1.0 / d) if self.median is None else as_vector("median", self.median, d)
+        )
         return LogNormal(median, namespace(self.sigma).asarray(self.sigma, float))
 
     def rescale(self, factor: Array) -> LogNormal:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpyro
@@ -18,7 +20,7 @@ class Dirichlet(eqx.Module):
     Beta(concentration, concentration).
     """
 
-    concentration: float | Array = 1.0
+    concentration: Any = 1.0
 
     def __check_init__(self):
         if isinstance(self.concentration, int | float) and not self.concentration > 0:

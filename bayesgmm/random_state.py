@@ -27,7 +27,9 @@ def as_seed(random_state: object) -> int:
         return int(random_state.randint(2**31))
     if is_key(random_state) or (isinstance(random_state, jax.Array) and random_state.dtype == np.uint32):
         words = random_state if random_state.dtype == np.uint32 else jax.random.key_data(random_state)
-        return int(np.random.SeedSequence(np.asarray(words).ravel().tolist()).generate_state(1, np.uint64)[0] >> 1)
+        return int(
+            np.random.SeedSequence(np.asarray(words).ravel().tolist()).generate_state(1, np.uint64)[0] >> 1
+        )
     raise TypeError(
         "Expected random_state to be an int, a numpy.random.Generator, a JAX key or None; "
         f"got {type(random_state).__name__}."

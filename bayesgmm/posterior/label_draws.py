@@ -1,0 +1,190 @@
+"""Draws of a partition: labels brought to one form, equal draws merged, and count tables against any partition.
+
+Everything that is said of a random partition here needs only the tables ``n[s, j, k]``: rows that draw s puts in
+its cluster j and a given partition in its cluster k. The (draw, cluster) pairs are numbered through, so that a
+table is one array (R, K) and the expected value over draws of anything additive is one sparse product.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from jaxtyping import Float64, Int, Shaped
+
+MOST_CODES = 4_000_000  # rows x draws turned into a sparse matrix at once
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LabelDraws:
+    """Distinct partitions of N rows and their probabilities.
+
+    Attributes
+    ----------
+    labels : (S, N), each draw's clusters numbered from 0 in the order in which its rows name them
+    weights : (S,) probabilities, summing to one
+    n_draws : draws that were given, repetitions included
+    """
+
+    labels: Int[np.ndarray, "S N"]
+    weights: Float64[np.ndarray, " S"]
+    n_draws: int
+
+    @property
+    def n_rows(self) -> int:
+        return self.labels.shape[1]
+
+    @cached_property
+    def n_clusters(self) -> Int[np.ndarray, " S"]:
+        """Number of clusters of each draw (S,)."""
+        return self.labels.max(axis=1).astype(np.intp) + 1
+
+    @cached_property
+    def offsets(self) -> Int[np.ndarray, " S"]:
+        """Where each draw's clusters begin among all R = sum of ``n_clusters``."""
+        return np.concatenate([[0], np.cumsum(self.n_clusters)[:-1]])
+
+    @cached_property
+    def codes(self) -> Int[np.ndarray, "N S"]:
+        """The cluster of every row in every draw (N, S), numbered through over draws."""
+        return np.ascontiguousarray((self.labels + self.offsets[:, None]).T.astype(np.int32))
+
+    @cached_property
+    def cluster_weights(self) -> Float64[np.ndarray, " R"]:
+        """Each (draw, cluster)'s probability: that of its draw."""
+        return np.repeat(self.weights, self.n_clusters)
+
+    @cached_property
+    def cluster_sizes(self) -> Int[np.ndarray, " R"]:
+        """Rows in every (draw, cluster)."""
+        return self.counts(np.zeros(self.n_rows, np.intp))[:, 0]
+
+    def blocks(self) -> Iterator[tuple[slice, scipy.sparse.csr_matrix]]:
+        """Blocks of rows, each as a sparse matrix (B, R) that holds the draw's probability at the row's clusters."""
+        n, s = self.codes.shape
+        size = max(1, MOST_CODES // s)
+        for begin in range(0, n, size):
+            rows = slice(begin, min(begin + size, n))
+            yield rows, self.sparse(self.codes[rows])
+
+    def sparse(self, codes: Int[np.ndarray, "B S"]) -> scipy.sparse.csr_matrix:
+        """Rows given by their codes (B, S), as a sparse matrix (B, R) of probabilities."""
+        b, s = codes.shape
+        shape = (b, len(self.cluster_weights))
+        start = np.arange(0, b * s + 1, s, dtype=np.int32 if b * s < 2**31 else np.int64)
+        return scipy.sparse.csr_matrix((np.tile(self.weights, b), codes.ravel(), start), shape=shape)
+
+    def counts(self, labels: Int[np.ndarray, " N"]) -> Int[np.ndarray, "R K"]:
+        """The tables (R, K) of a partition, numbered from 0; rows labelled -1 belong to no cluster yet."""
+        k = int(labels.max(initial=0)) + 1
+        n_clusters = int(self.n_clusters.sum())
+        total = np.zeros(n_clusters * k, np.intp)
+        for rows in self._row_blocks():
+            own = labels[rows]
+            cells = self.codes[rows][own >= 0] * np.intp(k) + own[own >= 0, None]
+            total += np.bincount(cells.ravel(), minlength=total.size)
+        return total.reshape(n_clusters, k)
+
+    def _row_blocks(self) -> Iterator[slice]:
+        size = max(1, MOST_CODES // len(self.weights))
+        return (slice(begin, begin + size) for begin in range(0, self.n_rows, size))
+
+    def per_draw(self, values: Shaped[np.ndarray, " R"]) -> Shaped[np.ndarray, " S"]:
+        """Sums (S,) of what is given for every (draw, cluster)."""
+        return np.add.reduceat(values, self.offsets)
+
+    def of_rows(self, rows: Int[np.ndarray, " n"]) -> LabelDraws:
+        """The draws' partitions of some rows only."""
+        return LabelDraws(canonical(self.labels[:, rows]), self.weights, self.n_draws)
+
+    def of_draws(self, which: Shaped[np.ndarray, " m"]) -> LabelDraws:
+        """Some of the draws, their probabilities scaled to sum to one."""
+        weights = self.weights[which]
+        share = weights.sum()
+        return LabelDraws(self.labels[which], weights / share, max(1, round(self.n_draws * share)))
+
+
+def as_label_draws(draws: Any, weights: Any = None) -> LabelDraws:
+    """Label matrices from anywhere, as :class:`LabelDraws`.
+
+    Parameters
+    ----------
+    draws : (S, N) integers, a row a draw and a column a row of the data; more leading axes, such as chains, are
+        draws too. Labels mean nothing beyond which rows share one.
+    weights : (S,) probabilities of the draws, up to a factor; None makes them equal
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the draws are no integers, not a matrix, or empty; or the weights do not fit them.
+    """
+    if isinstance(draws, LabelDraws):
+        return draws
+    labels = _checked_labels(draws)
+    given = _checked_weights(weights, len(labels))
+    distinct, inverse = np.unique(canonical(labels), axis=0, return_inverse=True)
+    merged = np.bincount(inverse.ravel(), weights=given, minlength=len(distinct))
+    kept = merged > 0
+    return LabelDraws(distinct[kept], merged[kept] / merged.sum(), len(labels))
+
+
+def canonical(labels: Shaped[np.ndarray, "S N"]) -> Int[np.ndarray, "S N"]:
+    """Labels (S, N) renumbered from 0 in order of first appearance, in the smallest integers that hold them."""
+    out = np.empty(labels.shape, np.min_scalar_type(-labels.shape[1]))
+    for row, target in zip(labels, out, strict=True):
+        _, first, inverse = np.unique(row, return_index=True, return_inverse=True)
+        rank = np.empty(len(first), out.dtype)
+        rank[np.argsort(first)] = np.arange(len(first))
+        target[:] = rank[inverse]
+    return out
+
+
+def by_size(labels: Int[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
+    """Labels (N,) renumbered by decreasing size of the cluster; equal sizes keep the order of their first rows."""
+    first = canonical(labels[None])[0]
+    order = np.argsort(-np.bincount(first), kind="stable")
+    rank = np.empty(len(order), np.intp)
+    rank[order] = np.arange(len(order))
+    return rank[first]
+
+
+def _checked_labels(draws: Any) -> np.ndarray:
+    labels = np.asarray(draws)
+    if labels.ndim < 2:
+        raise ValueError(
+            f"Expected label draws of shape (draws, rows); got shape {labels.shape}. "
+            "For one partition of the rows pass labels[None, :]."
+        )
+    if labels.size == 0:
+        raise ValueError(f"Expected at least one draw of at least one row; got label draws of shape {labels.shape}.")
+    labels = labels.reshape(-1, labels.shape[-1])
+    if labels.dtype.kind == "f":
+        bad = ~np.isfinite(labels) | (labels != np.floor(labels))
+        if bad.any():
+            s, n = np.argwhere(bad)[0]
+            raise ValueError(
+                f"Expected whole numbers as labels; got {labels[s, n]} in draw {s} at row {n}. "
+                "Leave the draw out, or give its unlabelled rows a cluster of their own."
+            )
+    elif labels.dtype.kind not in "iub":
+        raise TypeError(
+            f"Expected label draws of integers; got {labels.dtype}. Code the labels first: "
+            "numpy.unique(draws, return_inverse=True)[1]."
+        )
+    return labels
+
+
+def _checked_weights(weights: Any, n: int) -> np.ndarray:
+    if weights is None:
+        return np.ones(n)
+    given = np.asarray(weights, float)
+    if given.shape != (n,) or not np.isfinite(given).all() or (given < 0).any() or not given.any():
+        raise ValueError(
+            f"Expected weights of shape ({n},), one for each draw, at least 0 and not all 0; "
+            f"got shape {given.shape}. Leave them out for draws that count the same."
+        )
+    return given

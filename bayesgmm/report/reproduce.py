@@ -1,0 +1,80 @@
+"""How to get the same results again: code, versions, and where the time went."""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from typing import Any
+
+PACKAGES = ("bayesgmm", "jax", "numpyro", "numpy", "scipy", "scikit-learn", "arviz-stats", "xarray", "matplotlib")
+
+
+def code(selection: Any, em: Any, posterior: Any | None, source: str | None, random_state: Any) -> str:
+    """Python that does the same again."""
+    counts = sorted({k for _, k in (*selection.fits, *selection.failures)})
+    structures = tuple(dict.fromkeys(name for name, _ in (*selection.fits, *selection.failures)))
+    seed = f"random_state={random_state!r}"
+    first = f"range({counts[0]}, {counts[-1] + 1})"
+    tried = first if counts == list(range(counts[0], counts[-1] + 1)) else repr(counts)
+    lines = [
+        "import bayesgmm as bg",
+        "from bayesgmm import models",
+        "",
+        f"x = {_data(em.observed, source)}",
+        f"selection = bg.select(x, n_components={tried}, covariance_type={structures!r},",
+        f"                      engine=bg.{_call(em.engine)}, criterion={selection.criterion!r}, {seed})",
+        "em = selection.best",
+    ]
+    fits = '{"EM": em}'
+    if posterior is not None:
+        model = f"models.finite_mixture({posterior.n_components}, {posterior.covariance_type!r})"
+        lines.append(f"posterior = bg.fit(x, {model}, bg.{_call(posterior.engine)}, start=em, {seed})")
+        lines.append("print(posterior.diagnostics())")
+        fits = f'{{"EM": em, "{posterior.kind}": posterior}}'
+    lines.append(f"print(bg.compare({fits}))")
+    return "\n".join(lines)
+
+
+def _call(engine: Any) -> str:
+    """An engine as Python, without the settings left at their defaults."""
+    changed = [
+        f"{field.name}={getattr(engine, field.name)!r}"
+        for field in dataclasses.fields(engine)
+        if getattr(engine, field.name) != field.default
+    ]
+    return f"{type(engine).__name__}({', '.join(changed)})"
+
+
+def _data(observed: Any, source: str | None) -> str:
+    from bayesgmm.data import as_data, list_datasets
+
+    given = observed.name if source is None else str(source)
+    if given in list_datasets():
+        if as_data(given).feature_names == observed.feature_names:
+            return f"bg.load_dataset({given!r})"
+    elif source is None:
+        return f"...  # the {observed.n_rows} x {observed.n_features} rows called {observed.name!r}"
+    return f"bg.as_data({given!r}, columns={list(observed.feature_names)!r})"
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the results depend on."""
+    found = {"Python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def times(selection: Any, em: Any, posterior: Any | None, seconds: Mapping[str, float] | None) -> dict[str, float]:
+    """Seconds by phase: those given, else what the results themselves recorded."""
+    if seconds is not None:
+        return dict(seconds)
+    found = {f"EM sweep ({len(selection.fits)} fits)": sum(fit.seconds for fit in selection.fits.values())}
+    if all(fit is not em for fit in selection.fits.values()):
+        found["EM"] = em.seconds
+    return found | ({} if posterior is None else dict(posterior.seconds))

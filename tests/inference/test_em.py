@@ -1,0 +1,466 @@
+"""EM against published maxima, scikit-learn, closed forms, and what no reordering of the problem may change."""
+
+import warnings
+
+import jax
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.mixture import GaussianMixture
+
+import bayesgmm as bg
+from bayesgmm import models
+from bayesgmm.inference.em import EM
+from bayesgmm.inference.fit import fit
+from bayesgmm.inference.result import Status
+from bayesgmm.mixture import Mixture
+from bayesgmm.models import finite_mixture
+from cases import STRUCTURES, random_covariances, random_rows
+from cases import log_density as scipy_log_density
+from compilations import count_compilations
+
+every_structure = pytest.mark.parametrize("structure", STRUCTURES)
+
+
+@pytest.fixture(scope="module")
+def faithful():
+    return bg.load_dataset("faithful").to_numpy()
+
+
+@pytest.fixture(scope="module")
+def heights():
+    """The two heights of the source article: two seeded samples of 100 000, stacked."""
+    taller = np.random.RandomState(0).normal(1.71, 0.056, 100_000)
+    smaller = np.random.RandomState(0).normal(1.58, 0.051, 100_000)
+    return np.concatenate([taller, smaller])
+
+
+def quartered(rows, k=3):
+    """Starting labels by the order of the first feature: nothing random."""
+    return (np.argsort(np.argsort(rows[:, 0], kind="stable"), kind="stable") * k) // len(rows)
+
+
+def user_mixture(result):
+    return result.restore(result.mixture)
+
+
+# --- published maxima
+
+
+def test_heights_at_the_default_setting(heights):
+    result = fit(heights, finite_mixture(2), random_state=0)
+    assert result.log_likelihood >= 216697.5
+    assert result.status is Status.CONVERGED
+    assert not result.warnings
+
+
+def test_heights_at_a_tight_setting(heights, cases):
+    best = cases("A_heights")["mle"]
+    result = fit(heights, finite_mixture(2), EM(tol=1e-14, n_init=2, reg_covar=0.0), random_state=0)
+    assert result.log_likelihood >= 216698.096
+    order = np.argsort(result.means[:, 0])
+    np.testing.assert_allclose(result.weights[order], best["w"], atol=2e-6)
+    np.testing.assert_allclose(result.means[order, 0], best["means"], atol=2e-6)
+    np.testing.assert_allclose(result.covariances[order, 0, 0], best["cov"], atol=2e-6)
+    taller = np.arange(len(heights)) < 100_000
+    right = (result.predict() == order[1]) == taller
+    assert right.mean() == pytest.approx(best["acc"], abs=1e-4)
+
+
+REFERENCES = {"faithful": "faithful", "galaxies_MASS": "galaxies_26.69", "galaxies_2696": "galaxies_26.96"}
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+@every_structure
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_the_best_known_maximum_is_reached(reference, structure, k, cases):
+    """mclust and an independent EM with many starts: both sides where they agree, else a floor."""
+    fits = cases("A_em_ic_K1to3")["datasets"].get(reference, {}).get("fits", {})
+    if f"{structure},K={k}" not in fits:
+        pytest.skip("no reference")
+    expected = fits[f"{structure},K={k}"]
+    result = fit(REFERENCES[reference], finite_mixture(k, structure), EM(n_init=20), random_state=0)
+    best = expected["best_loglik"]
+    if expected["agreed"]:
+        assert result.log_likelihood == pytest.approx(best, abs=1e-4 * max(1, abs(best) / 1000))
+    else:
+        assert result.log_likelihood >= best - 1e-3
+    assert result.n_parameters == expected["df"]
+    assert result.bic == pytest.approx(-2 * result.log_likelihood + expected["df"] * np.log(result.n_rows))
+
+
+# --- scikit-learn, step by step
+
+
+def scikit_learn(rows, structure, mixture, steps, reg_covar):
+    covariances = mixture.covariances
+    precisions = np.linalg.inv(covariances) if structure in ("full", "tied") else 1 / covariances
+    theirs = GaussianMixture(
+        mixture.n_components,
+        covariance_type=structure,
+        tol=0.0,
+        max_iter=steps,
+        reg_covar=reg_covar,
+        weights_init=np.exp(mixture.log_weights),
+        means_init=mixture.means,
+        precisions_init=precisions,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tol=0 does not converge, and is not meant to
+        return theirs.fit(rows)
+
+
+@every_structure
+@pytest.mark.parametrize("steps", [1, 2, 15])
+@pytest.mark.parametrize("reg_covar", [0.0, 1e-2])
+def test_every_step_is_scikit_learns(structure, steps, reg_covar):
+    rng = np.random.default_rng(steps)
+    rows = random_rows(rng, 120, 3) * [1.0, 5.0, 0.3] + [0, 100, -3]
+    weights, means = [0.5, 0.3, 0.2], rows[rng.choice(120, 3, replace=False)]
+    start = Mixture.from_parameters(weights, means, 9 * random_covariances(structure, rng, 3, 3), structure)
+    theirs = scikit_learn(rows, structure, start, steps, reg_covar)
+    engine = EM(tol=0.0, max_steps=steps, reg_covar=reg_covar)
+    ours = fit(rows, finite_mixture(3, structure), engine, start=start)
+    assert ours.n_steps == steps
+    assert ours.status is Status.MAX_STEPS
+    order = np.argsort(-theirs.weights_, kind="stable")
+    np.testing.assert_allclose(ours.weights, theirs.weights_[order], rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(ours.means, theirs.means_[order], rtol=1e-10, atol=1e-10)
+    covariances = theirs.covariances_ if structure == "tied" else theirs.covariances_[order]
+    np.testing.assert_allclose(ours.covariances, covariances, rtol=1e-10, atol=1e-10)
+    assert ours.log_likelihood == pytest.approx(theirs.score_samples(rows).sum(), rel=1e-11)
+    assert ours.aic == pytest.approx(theirs.aic(rows), rel=1e-11)
+    assert ours.bic == pytest.approx(theirs.bic(rows), rel=1e-11)
+    np.testing.assert_allclose(ours.predict_proba(rows), theirs.predict_proba(rows)[:, order], atol=1e-9)
+
+
+# --- closed forms
+
+
+@every_structure
+def test_one_component_is_the_closed_form(structure):
+    rows = random_rows(np.random.default_rng(0), 50, 3) * [1, 20, 0.1] + [0, 1e3, 5]
+    result = fit(rows, finite_mixture(1, structure), EM(reg_covar=0.0))
+    covariance = np.cov(rows.T, bias=True)
+    expected = {
+        "full": covariance[None],
+        "tied": covariance,
+        "diag": np.diag(covariance)[None],
+        "spherical": np.array([np.trace(covariance) / 3]),
+    }[structure]
+    np.testing.assert_allclose(result.weights, [1.0], rtol=1e-15)
+    np.testing.assert_allclose(result.means, rows.mean(axis=0)[None], rtol=1e-12)
+    np.testing.assert_allclose(result.covariances, expected, rtol=1e-12, atol=1e-13)
+    assert result.log_likelihood == pytest.approx(scipy_log_density(user_mixture(result), rows).sum(), rel=1e-12)
+
+
+def test_the_likelihood_and_its_reporting_agree(faithful):
+    """What EM climbed is the density of its own result, as SciPy computes it, in the user's units."""
+    result = fit(faithful, finite_mixture(3), random_state=0)
+    expected = scipy_log_density(user_mixture(result), faithful)
+    np.testing.assert_allclose(result.score_samples(faithful), expected, rtol=1e-10)
+    assert result.log_likelihood == pytest.approx(expected.sum(), rel=1e-11)
+    assert result.history[-1] == pytest.approx(result.log_likelihood, rel=1e-12)
+    assert len(result.history) == result.n_steps + 1
+    assert result.restarts.max() == pytest.approx(result.log_likelihood, rel=1e-12)
+
+
+# --- what EM promises
+
+
+@settings(max_examples=15)
+@given(
+    structure=st.sampled_from(STRUCTURES),
+    objective=st.sampled_from(["likelihood", "posterior"]),
+    seed=st.integers(0, 2**16),
+)
+def test_no_step_goes_down(structure, objective, seed):
+    rng = np.random.default_rng(seed)
+    rows = random_rows(rng, 80, 2)
+    engine = EM(objective=objective, reg_covar=0.0, max_steps=60)
+    model = finite_mixture(3, structure, concentration=2.0)
+    result = fit(rows, model, engine, start=rng.permutation(80) % 3)
+    rounding = 1e-10 * np.abs(result.history[0])
+    assert (np.diff(result.history) >= -rounding).all()
+
+
+@every_structure
+def test_the_posterior_mode_is_one(structure):
+    """At the mode the log posterior is above that of every perturbation, and is the reported one."""
+    rng = np.random.default_rng(1)
+    rows = random_rows(rng, 80, 2) + 5
+    model = finite_mixture(2, structure, concentration=2.0)
+    result = fit(rows, model, EM(objective="posterior", reg_covar=0.0, tol=1e-14), random_state=0)
+    assert result.log_posterior is not None
+    at = user_mixture(result)
+    resolved = model.resolve(rows)
+
+    def log_posterior(weights, means, covariances):
+        mixture = Mixture.from_parameters(weights, means, covariances, structure)
+        with jax.enable_x64(True):
+            prior = float(resolved.log_prior(jax.tree.map(jax.numpy.asarray, mixture)))
+        return prior + scipy_log_density(mixture, rows).sum()
+
+    best = log_posterior(np.exp(at.log_weights), at.means, at.covariances)
+    assert result.log_posterior == pytest.approx(best, rel=1e-9)
+    for sign in (-1, 1):
+        tilted = np.exp(at.log_weights) * (1 + sign * np.array([0.03, -0.03]))
+        assert log_posterior(tilted, at.means, at.covariances) < best
+        assert log_posterior(np.exp(at.log_weights), at.means + sign * 0.03, at.covariances) < best
+        assert log_posterior(np.exp(at.log_weights), at.means, at.covariances * (1 + sign * 0.03)) < best
+
+
+@every_structure
+def test_the_order_of_rows_changes_nothing(structure, faithful):
+    order = np.random.default_rng(2).permutation(len(faithful))
+    labels = quartered(faithful)
+    a = fit(faithful, finite_mixture(3, structure), start=labels)
+    b = fit(faithful[order], finite_mixture(3, structure), start=labels[order])
+    assert b.log_likelihood == pytest.approx(a.log_likelihood, rel=1e-10)
+    np.testing.assert_allclose(b.means, a.means, rtol=1e-6)
+
+
+@every_structure
+@pytest.mark.parametrize("objective", ["likelihood", "posterior"])
+def test_units_change_only_the_units(structure, objective, faithful):
+    factor = np.full(2, 1e-3) if structure == "spherical" else np.array([1e-3, 60.0])
+    shift = np.array([7.0, -400.0])
+    labels = quartered(faithful)
+    engine = EM(objective=objective)
+    a = fit(faithful, finite_mixture(3, structure), engine, start=labels)
+    b = fit(faithful * factor + shift, finite_mixture(3, structure), engine, start=labels)
+    jacobian = len(faithful) * np.log(factor).sum()
+    assert b.log_likelihood == pytest.approx(a.log_likelihood - jacobian, abs=1e-6)
+    there = user_mixture(a).rescale(factor, shift)
+    np.testing.assert_allclose(b.means, there.means, rtol=1e-6)
+    np.testing.assert_allclose(b.covariances, there.covariances, rtol=1e-5)
+
+
+def test_a_rotation_changes_nothing_for_full_covariances(faithful):
+    angle = 0.7
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    engine = EM(reg_covar=0.0, tol=1e-12)
+    a = fit(faithful, finite_mixture(2), engine, start=quartered(faithful, 2))
+    b = fit(faithful @ rotation.T, finite_mixture(2), engine, start=quartered(faithful, 2))
+    assert b.log_likelihood == pytest.approx(a.log_likelihood, abs=1e-7)
+    np.testing.assert_allclose(b.means, a.means @ rotation.T, rtol=1e-6)
+
+
+@every_structure
+@pytest.mark.parametrize(("offset", "tolerance"), [(1e4, 1e-6), (1e6, 1e-5), (1e8, 1e-3)])
+def test_an_offset_costs_few_digits(structure, offset, tolerance, faithful):
+    labels = quartered(faithful)
+    a = fit(faithful, finite_mixture(3, structure), start=labels)
+    b = fit(faithful + offset, finite_mixture(3, structure), start=labels)
+    assert b.log_likelihood == pytest.approx(a.log_likelihood, abs=tolerance)
+
+
+@every_structure
+@pytest.mark.parametrize("objective", ["likelihood", "posterior"])
+def test_a_weight_is_a_repetition(structure, objective):
+    rng = np.random.default_rng(3)
+    rows = random_rows(rng, 60, 2)
+    weight = rng.integers(0, 4, 60)
+    labels = quartered(rows)
+    engine = EM(objective=objective)
+    a = fit(rows, finite_mixture(3, structure), engine, start=labels, sample_weight=weight)
+    repeated = np.repeat(rows, weight, axis=0)
+    b = fit(repeated, finite_mixture(3, structure), engine, start=np.repeat(labels, weight))
+    assert a.log_likelihood == pytest.approx(b.log_likelihood, rel=1e-9)
+    assert a.n_rows == b.n_rows == weight.sum()
+    assert (a.bic, a.icl) == (pytest.approx(b.bic, rel=1e-9), pytest.approx(b.icl, rel=1e-6))
+    np.testing.assert_allclose(a.means, b.means, rtol=1e-5, atol=1e-6)
+
+
+def test_recovery_of_well_separated_components():
+    """500 rows, centres 20 sd apart: every estimate within 5 standard errors (fails once in about 1e5)."""
+    rng = np.random.default_rng(4)
+    labels = rng.integers(3, size=500)
+    centres = np.array([[0.0, 0], [20, 0], [0, 20]])
+    rows = centres[labels] + rng.standard_normal((500, 2))
+    result = fit(rows, finite_mixture(3), random_state=0)
+    order = np.argmin(((result.means[:, None] - centres) ** 2).sum(axis=-1), axis=1)
+    assert sorted(order) == [0, 1, 2]
+    np.testing.assert_allclose(result.means, centres[order], atol=5 / np.sqrt(150))
+    assert (order[result.predict()] == labels).all()
+
+
+# --- precision, seeds, compilations
+
+
+def test_double_precision_whatever_the_caller_chose(faithful):
+    results = []
+    for choice in (False, True):
+        with jax.enable_x64(choice):
+            results.append(fit(faithful, finite_mixture(2), random_state=0))
+            assert jax.config.jax_enable_x64 == choice
+            assert jax.numpy.ones(1).dtype == (np.float64 if choice else np.float32)
+    a, b = results
+    for name in ("weights", "means", "covariances", "history"):
+        assert getattr(a, name).dtype == np.float64
+        assert isinstance(getattr(a, name), np.ndarray)
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+    assert a.log_likelihood == b.log_likelihood
+    assert a.predict_proba(faithful).dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    "state", [7, lambda: np.random.default_rng(7), lambda: np.random.RandomState(7), lambda: jax.random.key(7)]
+)
+def test_the_same_random_state_gives_the_same_bits(state, faithful):
+    make = state if callable(state) else lambda: state
+    a, b = (fit(faithful, finite_mixture(3), EM(n_init=3), random_state=make()) for _ in range(2))
+    np.testing.assert_array_equal(a.means, b.means)
+    np.testing.assert_array_equal(a.restarts, b.restarts)
+
+
+@pytest.mark.parametrize("structure", ["full", "tied"])
+def test_settings_and_a_few_more_rows_compile_nothing(structure):
+    rows = random_rows(np.random.default_rng(5), 2100, 2)
+    model = finite_mixture(3, structure)
+    fit(rows[:2050], model, EM(n_init=4), random_state=0)
+    with count_compilations() as compiled:
+        fit(rows[:2050], model, EM(n_init=4), random_state=1)
+        fit(rows[:2090] * 3 + 1, model, EM(n_init=4), random_state=0)
+        fit(rows[:2050], model, EM(n_init=4, tol=1e-3, max_steps=9, reg_covar=1e-3), random_state=0)
+    assert not compiled
+
+
+def test_more_blocks_of_rows_compile_nothing():
+    """Nine blocks and ten are stored alike."""
+    rows = np.concatenate([random_rows(np.random.default_rng(6), 2048, 1)] * 10)
+    model = finite_mixture(2, "diag")
+    engine = EM(n_init=1, max_steps=3)
+    fit(rows[: 9 * 2048], model, engine, random_state=0)
+    with count_compilations() as compiled:
+        fit(rows, model, engine, random_state=0)
+    assert not compiled
+
+
+# --- starts
+
+
+def test_a_fit_is_a_start(faithful):
+    first = fit(faithful, finite_mixture(3), EM(max_steps=5), random_state=0)
+    second = fit(faithful, finite_mixture(3), start=first)
+    assert second.history[0] == pytest.approx(first.log_likelihood, rel=1e-12)
+    assert second.log_likelihood > first.log_likelihood
+
+
+def test_a_fit_of_another_structure_is_a_start(faithful):
+    full = fit(faithful, finite_mixture(2), random_state=0)
+    tied = fit(faithful, finite_mixture(2, "tied"), start=full)
+    assert tied.log_likelihood == pytest.approx(-1140.1867594, abs=1e-3)
+
+
+@every_structure
+def test_no_steps_returns_the_start(structure):
+    rows = random_rows(np.random.default_rng(7), 60, 2)
+    covariances = random_covariances(structure, np.random.default_rng(8), 2, 2)
+    start = Mixture.from_parameters([0.6, 0.4], rows[:2], covariances, structure)
+    result = fit(rows, finite_mixture(2, structure), EM(max_steps=0), start=start)
+    assert result.n_steps == 0
+    assert result.status is Status.MAX_STEPS
+    np.testing.assert_allclose(result.means, rows[:2], rtol=1e-12)
+    assert result.log_likelihood == pytest.approx(scipy_log_density(start, rows).sum(), rel=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("start", "words"),
+    [
+        (np.zeros(5, int), r"labels of shape \(60,\).*got an array of shape \(5,\)"),
+        (np.arange(60) % 4, "at most 3 clusters in start; got 4"),
+        (Mixture.from_parameters([1, 1], np.zeros((2, 2)), np.ones((2, 2)), "diag"), "start of 3 components"),
+        (Mixture.from_parameters([1] * 3, np.zeros((3, 1)), np.ones((3, 1)), "diag"), "3 components and 2 features"),
+    ],
+)
+def test_what_starts_are_refused(start, words):
+    rows = random_rows(np.random.default_rng(9), 60, 2)
+    with pytest.raises(ValueError, match=words):
+        fit(rows, finite_mixture(3, "diag"), start=start)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"objective": "elbo"},
+        {"n_init": 0},
+        {"n_init": 2.5},
+        {"tol": -1.0},
+        {"tol": np.nan},
+        {"max_steps": -1},
+        {"reg_covar": -1e-6},
+        {"reg_covar": np.inf},
+    ],
+)
+def test_what_settings_are_refused(setting):
+    with pytest.raises((ValueError, TypeError), match=next(iter(setting))):
+        EM(**setting)
+
+
+def test_what_fit_refuses():
+    rows = random_rows(np.random.default_rng(10), 20, 2)
+    with pytest.raises(TypeError, match="model"):
+        fit(rows, 3)
+    with pytest.raises(TypeError, match="engine"):
+        fit(rows, finite_mixture(2), "EM")
+    with pytest.raises(ValueError, match="20 for 21 components"):
+        fit(rows, finite_mixture(21))
+    with pytest.raises(ValueError, match="3 for 4 components"):
+        fit(rows, finite_mixture(4), sample_weight=[1, 1, 1, *[0] * 17])
+    with pytest.raises((ValueError, TypeError), match="random_state"):
+        fit(rows, finite_mixture(2), random_state=-1)
+    prior = models.components.NormalLKJ()
+    with pytest.raises(ValueError, match="not conjugate"):
+        fit(rows, finite_mixture(2, components=prior), EM(objective="posterior"))
+
+
+# --- what goes wrong is said
+
+
+def test_running_out_of_steps_is_said(faithful):
+    result = fit(faithful, finite_mixture(3), EM(max_steps=2, tol=0.0), random_state=0)
+    assert result.status is Status.MAX_STEPS
+    assert any("max_steps" in w for w in result.warnings)
+
+
+def test_a_spike_is_said():
+    """Ten equal rows far from the others: their component's likelihood is unbounded."""
+    rng = np.random.default_rng(11)
+    rows = np.concatenate([rng.standard_normal(100), np.full(10, 8.0)])
+    labels = (np.arange(110) >= 100).astype(int)
+    result = fit(rows, finite_mixture(2), start=labels)
+    assert any("spike" in w for w in result.warnings)
+
+
+def test_a_sound_start_beats_a_spike():
+    """With many starts the best sound optimum is returned, though a spike's likelihood is higher."""
+    rng = np.random.default_rng(12)
+    rows = np.concatenate([rng.standard_normal(100), [3.0, 3.0, 3.0], 8 + rng.standard_normal(50)])
+    result = fit(rows, finite_mixture(2), EM(n_init=10), random_state=0)
+    assert not result.warnings
+    np.testing.assert_allclose(np.sort(result.means[:, 0]), [0, 8], atol=0.5)
+
+
+def test_the_printed_result_says_what_matters(faithful):
+    text = repr(fit(faithful, finite_mixture(2), random_state=0))
+    assert "full" in text
+    assert "-1130.26" in text
+    assert "converged" in text
+    assert "eruptions" not in text  # an array has no feature names
+    named = repr(fit("faithful", finite_mixture(2), random_state=0))
+    assert "eruptions" in named
+
+
+@every_structure
+def test_draws_from_a_fit(structure, faithful):
+    """Means of 50 000 rows drawn from the fit within 5 standard errors of the mixture's (once in about 1e6)."""
+    result = fit(faithful, finite_mixture(2, structure), random_state=0)
+    rows, labels = result.sample(50_000, random_state=0)
+    error = rows.std(axis=0) / np.sqrt(50_000)
+    assert (np.abs(rows.mean(axis=0) - result.weights @ result.means) < 5 * error).all()
+    assert scipy.stats.binomtest(int((labels == 0).sum()), 50_000, result.weights[0]).pvalue > 1e-6
+    again, _ = result.sample(50_000, random_state=0)
+    np.testing.assert_array_equal(rows, again)

@@ -1,0 +1,63 @@
+"""Diagnostics speak up when, and only when, something is wrong."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bayesgmm.posterior.diagnostics import diagnose, invariant_quantities
+
+
+def spoiled(posterior, **stats):
+    """The posterior with other sampler statistics."""
+    tree = posterior.data.copy(deep=True)
+    for name, value in stats.items():
+        tree["sample_stats"][name] = (("chain", "draw"), value)
+    return dataclasses.replace(posterior, data=tree)
+
+
+def test_invariants_do_not_depend_on_labels(posterior):
+    flipped = dataclasses.replace(posterior, draws=posterior.draws.permute(np.full((1000, 2), [1, 0])))
+    before, after = invariant_quantities(posterior), invariant_quantities(flipped)
+    assert before.keys() == after.keys()
+    for name, values in before.items():
+        np.testing.assert_allclose(after[name], values, rtol=1e-10, atol=1e-300, err_msg=name)
+
+
+def test_a_sound_run_is_called_sound(posterior):
+    found = diagnose(posterior)
+    assert found.n_divergent == 0
+    assert found.max_r_hat < 1.05
+    assert "log likelihood" in found.invariants.index
+    assert "weights[0]" in found.parameters.index
+    assert found.ok == (not found.warnings)
+
+
+def test_a_chain_in_another_mode_is_reported(posterior):
+    values = posterior.data["sample_stats"]["log_likelihood"].values.copy()
+    values[0] -= 30.0
+    found = diagnose(spoiled(posterior, log_likelihood=values))
+    assert not found.ok
+    assert "several modes" in found.verdict
+    assert "log likelihood" in found.verdict
+
+
+def test_divergences_are_counted_with_a_remedy(posterior):
+    diverging = np.zeros((4, 250), bool)
+    diverging[1, :7] = True
+    found = diagnose(spoiled(posterior, diverging=diverging))
+    assert found.n_divergent == 7
+    assert any("target_accept_prob" in w for w in found.warnings)
+
+
+def test_low_ebfmi_is_reported(posterior):
+    walk = np.cumsum(np.random.default_rng(0).standard_normal((4, 250)), axis=1)
+    found = diagnose(spoiled(posterior, energy=walk))
+    assert np.all(found.ebfmi < 0.3)
+    assert any("E-BFMI" in w for w in found.warnings)
+
+
+@pytest.mark.parametrize("table", ["invariants", "parameters"])
+def test_tables_have_the_usual_columns(posterior, table):
+    columns = set(getattr(diagnose(posterior), table).columns)
+    assert {"mean", "sd", "r_hat", "ess_bulk", "ess_tail", "mcse_mean", "mcse_sd"} <= columns
