@@ -185,6 +185,31 @@ def allocation_counts(structure: Structure, natural: Natural, rows: Rows, key: A
     return lax.fori_loop(0, rows.used, body, jnp.zeros((c, k), natural.eta.dtype))
 
 
+def allocations(structure: Structure, natural: Natural, rows: Rows, key: Array) -> Int[Array, "c n"]:
+    """Every row's component drawn from its responsibilities under every column: (C, M B), padding included."""
+
+    def one(block: tuple[Array, Array]) -> Array:
+        i, x = block
+        _, probabilities = _softmax(_logits(natural.eta, structure.features(x)))
+        below = jnp.cumsum(probabilities[:, :-1], axis=1)
+        uniform = jax.random.uniform(jax.random.fold_in(key, i), (below.shape[0], 1, below.shape[2]), below.dtype)
+        return jnp.sum(uniform >= below, axis=1, dtype=jnp.int32)
+
+    out = lax.map(one, (jnp.arange(rows.blocks.shape[0]), rows.blocks))
+    return jnp.swapaxes(out, 0, 1).reshape(out.shape[1], -1)
+
+
+def posterior_probabilities(structure: Structure, natural: Natural, rows: Rows) -> Float[Array, "n c k"]:
+    """Responsibilities of every row under every column: (M B, C, K), padding included; for few columns at once."""
+
+    def one(x: Array) -> Array:
+        _, responsibilities = _softmax(_logits(natural.eta, structure.features(x)))
+        return jnp.moveaxis(responsibilities, -1, 0)
+
+    out = lax.map(one, rows.blocks)
+    return out.reshape(-1, *out.shape[2:])
+
+
 def log_density(structure: Structure, natural: Natural, rows: Rows) -> Float[Array, "c n"]:
     """Log density of every row under every column: (C, M B), padding included."""
     pointwise = _log_density(structure, natural.eta, natural.shared, rows.blocks)

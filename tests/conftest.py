@@ -54,25 +54,3 @@ def _no_open_figures():
     yield
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
-
-
-@pytest.fixture
-def count_compilations():
-    """Count XLA compilations inside a ``with`` block (``count.total``), those read from the disk cache included."""
-    import contextlib
-    import types
-
-    import jax
-
-    @contextlib.contextmanager
-    def counting():
-        count = types.SimpleNamespace(total=0, on=True)
-
-        def listen(event, duration, **_):
-            count.total += count.on and event == "/jax/core/compile/backend_compile_duration"
-
-        jax.monitoring.register_event_duration_secs_listener(listen)
-        yield count
-        count.on = False  # listeners cannot be taken back in every version of JAX
-
-    return counting

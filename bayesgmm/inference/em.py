@@ -99,6 +99,8 @@ def fit_many(problem: Problem, models: list[FiniteMixture], engine: EM) -> list[
     """
     began = time.perf_counter()
     structure = models[0].structure
+    if engine.objective == "posterior" and not models[0].components.conjugate:
+        models[0].pseudo_moments(problem.observed.n_features)  # says why not, before anything is traced
     slots = max(model.n_components for model in models)
     if engine.objective == "posterior" and len(models) > 1:
         raise ValueError("Expected one model a batch with objective='posterior'; fit them one by one.")
@@ -149,8 +151,14 @@ def _settings(engine: EM, problem: Problem) -> _Settings:
 def _climb(structure, rows, start, prior, settings, tell: Callable[[str, int, int], None]):
     """Chunks of steps until every column has stopped; the final state and the objective's history (T, C)."""
     c = start.means.shape[0]
+    number, integer = start.means.dtype, jnp.result_type(int)
+    # Types are given: a weak type would make the second chunk another program.
     state = _Climb(
-        start, jnp.full(c, -jnp.inf), jnp.zeros(c), jnp.full(c, _RUNNING), jnp.zeros(c, jnp.result_type(int))
+        mixture=start,
+        objective=jnp.full(c, -jnp.inf, number),
+        gain=jnp.zeros(c, number),
+        status=jnp.full(c, _RUNNING, integer),
+        n_steps=jnp.zeros(c, integer),
     )
     history = []
     running = True

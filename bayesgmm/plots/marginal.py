@@ -13,14 +13,14 @@ from bayesgmm.plots.style import FAINT, INK, colour
 BAND = 0.90  # of the posterior, around each density
 BAND_DRAWS = 300
 MOST_TICKS = 400  # rows shown one by one beneath the histogram
-GRID = 400
+GRID = 400  # points of the curves; half as many in a small panel
 
 
 def draw_marginal(ax: Any, result: Any, feature: int, rows: Float64[np.ndarray, " n"], *, detail: bool = True) -> None:
     """Draw one feature of a result onto axes; ``detail`` adds the rows and the components' numbers."""
     ax.hist(rows, bins=_bins(rows), density=True, color="#C9CFD6", edgecolor="white", linewidth=0.5, label="data")
     point = fitted(result).marginal([feature])
-    grid = _grid(point, rows)
+    grid = _grid(point, rows, GRID if detail else GRID // 2)
     densities = component_densities(drawn(result, BAND_DRAWS).marginal([feature]), grid)
     shares = densities.mean(axis=0)
     for k, share in enumerate(shares):
@@ -28,7 +28,7 @@ def draw_marginal(ax: Any, result: Any, feature: int, rows: Float64[np.ndarray, 
         ax.plot(grid, share, color=colour(k), linewidth=1.6, label=f"component {k}")
     mixture = densities.sum(axis=1)
     if is_posterior(result):
-        _band(ax, grid, densities, mixture)
+        _bands(ax, grid, densities if detail else densities[:, :0], mixture)
     ax.plot(grid, mixture.mean(axis=0), color=INK, linewidth=1.8, label="mixture")
     if detail:
         _number_peaks(ax, grid, shares)
@@ -45,17 +45,18 @@ def _bins(rows: np.ndarray) -> np.ndarray:
     return np.linspace(rows.min(), rows.max(), n_bins + 1)
 
 
-def _grid(point: Dense, rows: np.ndarray) -> np.ndarray:
+def _grid(point: Dense, rows: np.ndarray, size: int) -> np.ndarray:
     """Points over the data's range, denser where a component is narrow."""
     low, high = rows.min(), rows.max()
     margin = 0.08 * (high - low)
     sd = np.sqrt(point.covariances[:, 0, 0])
-    around = point.means[:, 0] + np.linspace(-4, 4, 41)[:, None] * sd
-    grid = np.concatenate([np.linspace(low - margin, high + margin, GRID), around.ravel()])
+    around = point.means[:, 0] + np.linspace(-4, 4, size // 10 + 1)[:, None] * sd
+    grid = np.concatenate([np.linspace(low - margin, high + margin, size), around.ravel()])
     return np.unique(grid[(grid >= low - margin) & (grid <= high + margin)])
 
 
-def _band(ax: Any, grid: np.ndarray, densities: np.ndarray, mixture: np.ndarray) -> None:
+def _bands(ax: Any, grid: np.ndarray, densities: np.ndarray, mixture: np.ndarray) -> None:
+    """The posterior's spread of the components' densities (S, K, G), and of the mixture's (S, G)."""
     tails = [(1 - BAND) / 2, (1 + BAND) / 2]
     for k in range(densities.shape[1]):
         low, high = np.quantile(densities[:, k], tails, axis=0)

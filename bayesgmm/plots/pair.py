@@ -85,7 +85,7 @@ def _draw_posterior(ax: Any, draws: Dense) -> None:
     outlines = draws.means[..., None, :] + np.einsum("skij,jt->skti", tril, circle)
     for k in range(draws.weights.shape[1]):
         lines = LineCollection(
-            outlines[:, k], colors=colour(k), alpha=0.16, linewidths=0.6, zorder=3, label=f"component {k}, draws"
+            outlines[:, k], colors=colour(k), alpha=0.16, linewidths=0.6, zorder=3, rasterized=True
         )
         ax.add_collection(lines)
 

@@ -12,7 +12,7 @@ def spoiled(posterior, **stats):
     """The posterior with other sampler statistics."""
     tree = posterior.data.copy(deep=True)
     for name, value in stats.items():
-        tree["sample_stats"][name] = (("chain", "draw"), value)
+        tree["sample_stats"][name].values[...] = value
     return dataclasses.replace(posterior, data=tree)
 
 

@@ -1,0 +1,122 @@
+"""The partition of least expected loss: many searches, from nothing, from the draws and from hierarchical cuts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Int
+from scipy.cluster.hierarchy import cut_tree, linkage
+from scipy.spatial.distance import squareform
+
+from bayesgmm.posterior.label_draws import LabelDraws, as_label_draws, by_size
+from bayesgmm.posterior.losses import Loss, get_loss, losses_to_draws
+from bayesgmm.posterior.search import Search
+from bayesgmm.posterior.similarity import similarity_of_draws
+from bayesgmm.random_state import as_seed
+
+DRAWN_CANDIDATES = 64  # draws whose expected loss is computed
+DRAWN_STARTS = 4  # of them, those the search begins from
+CUT_ROWS = 1000  # rows of the hierarchical clustering; the others are allocated after them
+CUTS = 4  # cuts of each tree that the search begins from
+SAME = 1e-9  # optima this close are one
+
+
+class Point(NamedTuple):
+    """The best partition found.
+
+    labels : (N,), clusters by decreasing size
+    expected_loss : exact, over all draws
+    n_hits, n_starts : searches that ended at this loss, and all that were made
+    """
+
+    labels: Int[np.ndarray, " N"]
+    expected_loss: float
+    n_hits: int
+    n_starts: int
+
+
+def find_point(
+    draws: Any,
+    loss: Any = "variation_of_information",
+    *,
+    max_clusters: int | None = None,
+    n_starts: int = 16,
+    random_state: Any = 0,
+) -> Point:
+    """Search for the partition of least expected loss (Dahl, Johnson & Mueller 2022).
+
+    Parameters
+    ----------
+    draws : (S, N) label draws
+    max_clusters : at most so many clusters; None allows eight more than any draw has, or twice as many
+    n_starts : searches from nothing; those from draws and hierarchical cuts come on top
+
+    Raises
+    ------
+    ValueError
+        If ``max_clusters`` or ``n_starts`` is not an integer of at least 1.
+    """
+    draws, loss = as_label_draws(draws), get_loss(loss)
+    _check_integers(max_clusters=max_clusters, n_starts=n_starts)
+    most = int(draws.n_clusters.max())
+    cap = min(draws.n_rows, max(most + 8, 2 * most) if max_clusters is None else max_clusters)
+    rng = np.random.default_rng(as_seed(random_state))
+    search = Search(draws, loss, cap)
+    found: list[tuple[float, np.ndarray]] = []
+    seen: dict[bytes, tuple[float, np.ndarray]] = {}
+    for start in starts(draws, loss, cap, n_starts, rng):
+        search.load(start)
+        search.allocate(rng.permutation(np.flatnonzero(start < 0)))
+        search.sweep(rng)
+        key = by_size(search.labels).tobytes()
+        if key not in seen:
+            search.rebuild(rng)
+            seen[key] = search.score(), by_size(search.labels)
+        found.append(seen[key])
+    _, labels = min(found, key=lambda end: (end[0], end[1].tobytes()))
+    best = float(draws.weights @ losses_to_draws(labels, draws, loss))
+    hits = sum(score <= best + SAME * max(1.0, best) for score, _ in found)
+    return Point(labels, best, hits, len(found))
+
+
+def starts(
+    draws: LabelDraws, loss: Loss, cap: int, n_starts: int, rng: np.random.Generator
+) -> Iterator[Int[np.ndarray, " N"]]:
+    """Partitions to begin at (N,), -1 for rows to be allocated: empty ones, good draws, good cuts."""
+    for _ in range(n_starts):
+        yield np.full(draws.n_rows, -1)
+    spaced = np.unique(np.linspace(0, len(draws.weights) - 1, DRAWN_CANDIDATES).round().astype(int))
+    allowed = spaced[draws.n_clusters[spaced] <= cap]
+    yield from _best(draws.labels[allowed].astype(np.intp), draws, loss, DRAWN_STARTS)
+    rows = np.sort(rng.permutation(draws.n_rows)[:CUT_ROWS])
+    for cuts in hierarchical_cuts(draws.of_rows(rows), cap):
+        for labels in _best(cuts, draws.of_rows(rows), loss, CUTS):
+            start = np.full(draws.n_rows, -1)
+            start[rows] = labels
+            yield start
+
+
+def hierarchical_cuts(draws: LabelDraws, cap: int) -> Iterator[Int[np.ndarray, "m N"]]:
+    """Cuts (m, N) of the average- and the complete-linkage tree of 1 - similarity, into 1 to ``cap`` clusters."""
+    if draws.n_rows == 1:
+        return
+    apart = squareform(1.0 - similarity_of_draws(draws), checks=False)
+    for method in ("average", "complete"):
+        tree = linkage(np.maximum(apart, 0.0), method)
+        yield cut_tree(tree, np.arange(1, min(cap, draws.n_rows) + 1)).T.astype(np.intp)
+
+
+def _best(
+    candidates: Int[np.ndarray, "m N"], draws: LabelDraws, loss: Loss, most: int
+) -> list[Int[np.ndarray, " N"]]:
+    losses = [float(draws.weights @ losses_to_draws(labels, draws, loss)) for labels in candidates]
+    return [by_size(candidates[i]) for i in np.argsort(losses, kind="stable")[:most]]
+
+
+def _check_integers(**given: Any) -> None:
+    for name, value in given.items():
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if value is not None and not (whole and value >= 1):
+            raise ValueError(f"Expected {name} to be an integer of at least 1; got {value!r}.")
