@@ -192,7 +192,9 @@ def allocations(structure: Structure, natural: Natural, rows: Rows, key: Array) 
         i, x = block
         _, probabilities = _softmax(_logits(natural.eta, structure.features(x)))
         below = jnp.cumsum(probabilities[:, :-1], axis=1)
-        uniform = jax.random.uniform(jax.random.fold_in(key, i), (below.shape[0], 1, below.shape[2]), below.dtype)
+        uniform = jax.random.uniform(
+            jax.random.fold_in(key, i), (below.shape[0], 1, below.shape[2]), below.dtype
+        )
         return jnp.sum(uniform >= below, axis=1, dtype=jnp.int32)
 
     out = lax.map(one, (jnp.arange(rows.blocks.shape[0]), rows.blocks))

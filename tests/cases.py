@@ -38,7 +38,9 @@ def random_mixture(structure, rng, k=3, d=2, lead=()):
     """A mixture with random parameters; ``lead`` axes of restarts or draws."""
     weights = rng.dirichlet(np.full(k, 3.0), size=lead)
     covariances = random_covariances(structure, rng, k, d, lead)
-    return Mixture(get_structure(structure), np.log(weights), 2 * rng.standard_normal((*lead, k, d)), covariances)
+    return Mixture(
+        get_structure(structure), np.log(weights), 2 * rng.standard_normal((*lead, k, d)), covariances
+    )
 
 
 def component_log_density(mixture, rows):

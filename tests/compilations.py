@@ -8,7 +8,9 @@ import jax
 
 _compiled: list[str] = []
 jax.monitoring.register_event_duration_secs_listener(
-    lambda event, duration, **_: _compiled.append(event) if event.endswith("backend_compile_duration") else None
+    lambda event, duration, **_: (
+        _compiled.append(event) if event.endswith("backend_compile_duration") else None
+    )
 )
 
 

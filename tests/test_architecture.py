@@ -242,7 +242,6 @@ def test_importing_the_package_loads_nothing():
     }
 
 
-@pytest.mark.skipif(not (PACKAGE / "cli.py").exists(), reason="there is no command line yet")
 def test_help_starts_without_jax():
     loaded = loaded_after(
         "from bayesgmm.cli import main\ntry: main(['--help'])\nexcept SystemExit as end: assert not end.code"

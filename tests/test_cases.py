@@ -1,10 +1,11 @@
 """The lists of cases are complete: whatever is registered is tested."""
 
+from cases import COMPONENT_PRIORS
+from cases import STRUCTURES as NAMES
+
 from bayesgmm.covariances import STRUCTURES
 from bayesgmm.models import components
 from bayesgmm.models.components import ComponentPrior
-from cases import COMPONENT_PRIORS
-from cases import STRUCTURES as NAMES
 
 
 def test_every_registered_structure_is_a_case():

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import STRUCTURES, random_mixture, random_rows, responsibilities
+from cases import log_density as scipy_log_density
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,8 +21,6 @@ from bayesgmm.kernel import (
     statistics,
 )
 from bayesgmm.mixture import Mixture
-from cases import STRUCTURES, random_mixture, random_rows, responsibilities
-from cases import log_density as scipy_log_density
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES)
 
@@ -197,7 +197,10 @@ def test_second_derivatives(structure):
     gradient = in_float64(jax.jit(jax.grad(total)))
     step = 1e-5
     numeric = np.stack(
-        [(gradient(flat + step * e, rows) - gradient(flat - step * e, rows)) / (2 * step) for e in np.eye(flat.size)]
+        [
+            (gradient(flat + step * e, rows) - gradient(flat - step * e, rows)) / (2 * step)
+            for e in np.eye(flat.size)
+        ]
     )
     np.testing.assert_allclose(hessian, numeric, atol=1e-6 * np.abs(hessian).max())
 
@@ -284,7 +287,7 @@ def test_rows_survive_their_blocks(structure, n, seed):
     assert (out.used - 1) * out.weights.shape[1] < n <= out.used * out.weights.shape[1]
 
 
-def test_single_precision_is_a_choice(strict_ranks):
+def test_single_precision_is_a_choice():
     mixture, rows = example("full")
     padded = make_rows(rows, mixture.structure, dtype="float32")
     single = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), mixture.natural())

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import STRUCTURES, log_density, random_mixture, random_rows
 
 from bayesgmm.float64 import in_float64, to_device
 from bayesgmm.mixture import Mixture, MixtureDistribution
-from cases import STRUCTURES, log_density, random_mixture, random_rows
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES)
 
@@ -100,7 +100,9 @@ def test_gradients_pass_through_the_centring():
     mixture, rows = random_mixture("full", rng), random_rows(rng, 30)
 
     def ours(means, rest, rows):
-        return jnp.sum(distribution(Mixture(rest.structure, rest.log_weights, means, rest.covariances)).log_prob(rows))
+        return jnp.sum(
+            distribution(Mixture(rest.structure, rest.log_weights, means, rest.covariances)).log_prob(rows)
+        )
 
     gradient = in_float64(jax.grad(ours))(mixture.means, mixture, rows)
     for index in np.ndindex(mixture.means.shape):

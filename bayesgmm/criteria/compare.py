@@ -22,10 +22,26 @@ if TYPE_CHECKING:
     from bayesgmm.inference.result import EMResult
     from bayesgmm.posterior.posterior import Posterior
 
-COLUMNS = (
-    "kind covariance_type n_components log_likelihood log_likelihood_sd bic icl elpd_loo elpd_loo_se p_loo "
-    "elpd_difference elpd_difference_se stacking_weight max_khat seconds agreement converged warnings"
-).split()
+COLUMNS = [
+    "kind",
+    "covariance_type",
+    "n_components",
+    "log_likelihood",
+    "log_likelihood_sd",
+    "bic",
+    "icl",
+    "elpd_loo",
+    "elpd_loo_se",
+    "p_loo",
+    "elpd_difference",
+    "elpd_difference_se",
+    "stacking_weight",
+    "max_khat",
+    "seconds",
+    "agreement",
+    "converged",
+    "warnings",
+]
 
 DIRECTIONS = {
     "log_likelihood": "larger is a closer fit, and always grows with the number of components: not a criterion",
@@ -79,7 +95,9 @@ class Comparison:
             ["seconds", *_plain(self.table["seconds"], 1)],
             ["converged", *("yes" if ok else "no" for ok in self.table["converged"])],
         ]
-        return ["", *map(str, self.table.index)], [row for row in rows if any(cell != "-" for cell in row[1:])]
+        return ["", *map(str, self.table.index)], [
+            row for row in rows if any(cell != "-" for cell in row[1:])
+        ]
 
     def __repr__(self) -> str:
         warnings = [f"warning: {w}" for w in self.warnings]
@@ -88,7 +106,9 @@ class Comparison:
     def to_markdown(self, path: str | PathLike[str] | None = None) -> str:
         """The printed table, notes and warnings as Markdown; written to a file if a path is given."""
         header, rows = self.cells()
-        lines = ["| " + " | ".join(row) + " |" for row in (header, ["---", *["---:"] * (len(header) - 1)], *rows)]
+        lines = [
+            "| " + " | ".join(row) + " |" for row in (header, ["---", *["---:"] * (len(header) - 1)], *rows)
+        ]
         notes = [f"- {text}" for text in (*self.notes, *(f"**warning** {w}" for w in self.warnings))]
         return _written("\n".join([*lines, "", *notes, ""]), path)
 
@@ -102,7 +122,9 @@ class Comparison:
             {**dict(zip(self.parameters.index.names, key, strict=True)), "fits": _nested(row)}
             for key, row in zip(self.parameters.index, self.parameters.to_dict("records"), strict=True)
         ]
-        fits = {name: {c: _json(v) for c, v in row.items()} for name, row in self.table.to_dict("index").items()}
+        fits = {
+            name: {c: _json(v) for c, v in row.items()} for name, row in self.table.to_dict("index").items()
+        }
         content = {"fits": fits, "parameters": parameters, "notes": list(self.notes)}
         return _written(json.dumps(content, indent=1, allow_nan=False) + "\n", path)
 
@@ -126,7 +148,7 @@ def compare(results: Mapping[str, EMResult | Posterior]) -> Comparison:
     results = dict(results)
     _check(results)
     memberships = {name: result.predict_proba() for name, result in results.items()}
-    posteriors = {name: result for name, result in results.items() if not _is_maximum(result)}
+    posteriors: dict[str, Any] = {n: r for n, r in results.items() if not _is_maximum(r)}
     elpds = {name: loo(posterior) for name, posterior in posteriors.items()}
     rows = {
         name: {**(_of_maximum(r) if _is_maximum(r) else _of_posterior(r, elpds[name])), **_of_any(r)}
@@ -160,7 +182,9 @@ def _check(results: Mapping[str, Any]) -> None:
         raise ValueError("Expected at least one fit; got none.")
     for name, result in results.items():
         if not hasattr(result, "observed") or not hasattr(result, "draws"):
-            raise TypeError(f"Expected fits such as bayesgmm.fit returns; got {type(result).__name__} for {name!r}.")
+            raise TypeError(
+                f"Expected fits such as bayesgmm.fit returns; got {type(result).__name__} for {name!r}."
+            )
     first, *others = results
     for name in others:
         for what, same in (
@@ -199,8 +223,7 @@ def _of_maximum(fit: Any) -> dict[str, Any]:
 
 
 def _of_posterior(posterior: Any, elpd: Any) -> dict[str, Any]:
-    pointwise = posterior.data["log_likelihood"]["x"]
-    totals = pointwise.values.reshape(-1, posterior.observed.n_rows).sum(axis=1)
+    totals = posterior.data["sample_stats"]["log_likelihood"].values.ravel()
     return {
         "kind": posterior.kind,
         "log_likelihood": totals.mean(),
@@ -226,7 +249,9 @@ def _notes(table: pandas.DataFrame, elpds: Mapping[str, Any]) -> tuple[str, ...]
     if table["bic"].notna().any() and table["elpd_loo"].notna().any():
         out.append("Do not compare BIC with elpd_loo: they are on other scales and answer other questions.")
     if (table["kind"] == "EM (posterior mode)").any():
-        out.append("BIC and ICL at a posterior mode are slightly larger than at the maximum of the likelihood.")
+        out.append(
+            "BIC and ICL at a posterior mode are slightly larger than at the maximum of the likelihood."
+        )
     return tuple(out)
 
 

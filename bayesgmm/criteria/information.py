@@ -27,7 +27,9 @@ def entropy(responsibilities: NDArray[np.float64], sample_weight: NDArray[np.flo
     return float(terms.sum() if sample_weight is None else terms @ sample_weight)
 
 
-def icl(bic: float, responsibilities: NDArray[np.float64], sample_weight: NDArray[np.float64] | None = None) -> float:
+def icl(
+    bic: float, responsibilities: NDArray[np.float64], sample_weight: NDArray[np.float64] | None = None
+) -> float:
     """BIC plus twice the classification's entropy (Biernacki, Celeux & Govaert 2000; McLachlan & Peel 2000, 6.10).
 
     mclust's ICL uses the hard classification instead: ``bic - 2 sum_n log max_k r_nk``.

@@ -26,7 +26,9 @@ def match_components(reference: NDArray[np.float64], other: NDArray[np.float64])
     return linear_sum_assignment(-(other.T @ reference))[1]
 
 
-def parameter_table(results: Mapping[str, Any], memberships: Mapping[str, NDArray[np.float64]]) -> pandas.DataFrame:
+def parameter_table(
+    results: Mapping[str, Any], memberships: Mapping[str, NDArray[np.float64]]
+) -> pandas.DataFrame:
     """Weights, means and standard deviations: an estimate a fit, and for a posterior its mean and 94 % interval.
 
     Components are numbered as in the first fit that has the most of them.
@@ -34,7 +36,7 @@ def parameter_table(results: Mapping[str, Any], memberships: Mapping[str, NDArra
     import pandas
 
     reference = max(results, key=lambda name: results[name].n_components)
-    columns = {}
+    columns: dict[tuple[str, str], dict[tuple[str, int, str], float]] = {}
     for name, result in results.items():
         own = match_components(memberships[reference], memberships[name])
         for (parameter, j, feature), draws in _draws(result).items():
@@ -45,7 +47,7 @@ def parameter_table(results: Mapping[str, Any], memberships: Mapping[str, NDArra
                 low, high = np.quantile(draws, [tails, 1 - tails])
                 columns.setdefault((name, f"{100 * tails:.0f} %"), {})[row] = low
                 columns.setdefault((name, f"{100 * (1 - tails):.0f} %"), {})[row] = high
-    rows = [key for key in _draws(results[reference])]
+    rows = list(_draws(results[reference]))
     index = pandas.MultiIndex.from_tuples(rows, names=["parameter", "component", "feature"])
     table = pandas.DataFrame({column: pandas.Series(values) for column, values in columns.items()})
     return table.reindex(index)

@@ -37,9 +37,9 @@ def khat_in_words(elpd: Any) -> str:
     if n_bad == 0:
         return f"all {khat.size} k-hat are below {elpd.good_k:.2f} (largest {khat.max():.2f}): the estimate holds"
     return (
-        f"{n_bad} of {khat.size} k-hat exceed {elpd.good_k:.2f} (largest {khat.max():.2f}, row {khat.argmax()}): elpd is "
-        f"too high by an unknown amount; {'this row decides' if n_bad == 1 else 'these rows decide'} a component, "
-        "or more draws are needed"
+        f"{n_bad} of {khat.size} k-hat exceed {elpd.good_k:.2f} (largest {khat.max():.2f}, row {khat.argmax()}): "
+        f"elpd is too high by an unknown amount; {'this row decides' if n_bad == 1 else 'these rows decide'} "
+        "a component, or more draws are needed"
     )
 
 

@@ -6,22 +6,34 @@ import dataclasses
 import operator
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from bayesgmm.covariances import get_structure
 from bayesgmm.data import Data, as_data, check_fit, check_sample_weight
 from bayesgmm.inference.degeneracy import SPIKE, relative_variances
 from bayesgmm.inference.em import EM, fit_many
 from bayesgmm.inference.fit import prepare
-from bayesgmm.random_state import as_seed
 from bayesgmm.inference.result import EMResult
-from bayesgmm.models import FiniteMixture, finite_mixture
+from bayesgmm.models import finite_mixture
+from bayesgmm.random_state import as_seed
 from bayesgmm.tables import text_table
 
 if TYPE_CHECKING:
     import pandas
 
 CRITERIA = ("aic", "bic", "icl")
+COLUMNS = [
+    "covariance_type",
+    "n_components",
+    "n_parameters",
+    "log_likelihood",
+    "aic",
+    "bic",
+    "icl",
+    "n_steps",
+    "status",
+    "warning",
+]
 BATCH = 1_000_000  # rows x starts x slots up to which compiling once is worth more than stopping early
 
 Cell = tuple[str, int]
@@ -94,9 +106,18 @@ class Selection:
             {"covariance_type": name, "n_components": k, "status": "FAILED", "warning": why}
             for (name, k), why in self.failures.items()
         ]
-        columns = (
-            "covariance_type n_components n_parameters log_likelihood aic bic icl n_steps status warning".split()
-        )
+        columns = [
+            "covariance_type",
+            "n_components",
+            "n_parameters",
+            "log_likelihood",
+            "aic",
+            "bic",
+            "icl",
+            "n_steps",
+            "status",
+            "warning",
+        ]
         return pandas.DataFrame(rows, columns=columns)
 
     def ranking(self, n: int = 5) -> pandas.DataFrame:
@@ -109,7 +130,17 @@ class Selection:
 
     def __repr__(self) -> str:
         name = self.criterion.upper()
-        header = ["structure", "K", "parameters", "log-likelihood", "AIC", "BIC", "ICL", f"{name} - best", "note"]
+        header = [
+            "structure",
+            "K",
+            "parameters",
+            "log-likelihood",
+            "AIC",
+            "BIC",
+            "ICL",
+            f"{name} - best",
+            "note",
+        ]
         rows = [
             [
                 row.covariance_type,
@@ -159,12 +190,16 @@ def select(
     FloatingPointError
         If every cell failed.
     """
-    names = _distinct("covariance_type", [covariance_type] if isinstance(covariance_type, str) else covariance_type)
+    names = _distinct(
+        "covariance_type", [covariance_type] if isinstance(covariance_type, str) else covariance_type
+    )
     names = [get_structure(name).name for name in names]
     counts = _counts(n_components)
     engine = EM() if engine is None else engine
     if not isinstance(engine, EM):
-        raise TypeError(f"Expected engine to be EM(...), since criteria need a maximum; got {type(engine).__name__}.")
+        raise TypeError(
+            f"Expected engine to be EM(...), since criteria need a maximum; got {type(engine).__name__}."
+        )
     if criterion not in CRITERIA:
         raise ValueError(f"Expected criterion to be one of {', '.join(CRITERIA)}; got {criterion!r}.")
     data = as_data(x)
@@ -195,7 +230,7 @@ def _row_of_cells(data: Data, name: str, counts: list[int], engine: EM, weight, 
     cells = data.n_rows * engine.n_init * len(counts) * max(counts)
     if cells <= BATCH and engine.objective == "likelihood":
         largest = problem(max(counts))
-        models = [cast(FiniteMixture, finite_mixture(k, name).resolve(data.rows, weight)) for k in counts]
+        models = [finite_mixture(k, name).resolve(data.rows, weight) for k in counts]
         try:
             yield from zip(counts, fit_many(largest, models, engine), strict=True)
             return
@@ -210,7 +245,9 @@ def _row_of_cells(data: Data, name: str, counts: list[int], engine: EM, weight, 
 
 def has_spike(fit: EMResult) -> bool:
     """Whether a component's standard deviation is below 1e-3 of the data's in some direction."""
-    variances = relative_variances(fit.mixture, fit.standardisation.forward(fit.observed.rows), fit.sample_weight)
+    variances = relative_variances(
+        fit.mixture, fit.standardisation.forward(fit.observed.rows), fit.sample_weight
+    )
     return not bool((variances > SPIKE).all())
 
 

@@ -9,8 +9,8 @@ from bayesgmm.data import Standardisation, as_data, check_fit, check_sample_weig
 from bayesgmm.inference.em import EM
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.progress import progress_reporter
-from bayesgmm.random_state import as_seed
 from bayesgmm.models import FiniteMixture
+from bayesgmm.random_state import as_seed
 
 
 def fit(

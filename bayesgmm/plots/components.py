@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
 
 from bayesgmm.data import Data, as_data, check_width
 from bayesgmm.plots.marginal import draw_marginal
 from bayesgmm.plots.pair import ELLIPSE_DRAWS, draw_pair, thin_rows
 from bayesgmm.plots.parameters import fitted, is_posterior
-from bayesgmm.plots.style import INK, colour, legend_below, new_axes, style
+from bayesgmm.plots.style import INK, MARK, colour, key, legend_below, new_axes, style
 
 MOST_FEATURES = 5
 
 
-def components(result: Any, x: Any = None, ax: Any = None, *, features: Sequence[str | int] | None = None) -> Any:
+def components(
+    result: Any, x: Any = None, ax: Any = None, *, features: Sequence[str | int] | None = None
+) -> Any:
     """Draw a fitted mixture over rows.
 
     One feature: histogram, mixture density and weighted components. Two: rows in the colour of their most
@@ -71,12 +72,17 @@ def _position(feature: str | int, names: Sequence[str]) -> int:
         return names.index(feature)
     if not isinstance(feature, str) and -len(names) <= feature < len(names):
         return int(feature) % len(names)
-    raise ValueError(f"Expected features among {', '.join(map(repr, names))} or below {len(names)}; got {feature!r}.")
+    raise ValueError(
+        f"Expected features among {', '.join(map(repr, names))} or below {len(names)}; got {feature!r}."
+    )
 
 
 def _title(result: Any, data: Data, choice: str, n_shown: int) -> str:
     plural = "s" * (result.n_components > 1)
-    parts = [f"{data.name}: {result.n_components} {result.covariance_type} component{plural}, {result.kind}", choice]
+    parts = [
+        f"{data.name}: {result.n_components} {result.covariance_type} component{plural}, {result.kind}",
+        choice,
+    ]
     if n_shown < data.n_rows:
         parts.append(f"{n_shown} of {data.n_rows} rows drawn")
     return "\n".join(filter(None, parts))
@@ -96,7 +102,7 @@ def _density(result: Any, data: Data, feature: int, ax: Any) -> Any:
 def _pair(result: Any, data: Data, chosen: list[int], shown, probability, title: str, ax: Any) -> Any:
     own_figure = ax is None
     ax = new_axes(size=(6.4, 5.4)) if ax is None else ax
-    draw_pair(ax, result, tuple(chosen), data.rows[np.ix_(shown, chosen)], probability)
+    draw_pair(ax, result, (chosen[0], chosen[1]), data.rows[np.ix_(shown, chosen)], probability)
     ax.set(xlabel=data.feature_names[chosen[0]], ylabel=data.feature_names[chosen[1]], title=title)
     legend_below(ax, [*_component_handles(result), *_mark_handles(result)], own_figure=own_figure, ncols=3)
     return ax
@@ -105,7 +111,11 @@ def _pair(result: Any, data: Data, chosen: list[int], shown, probability, title:
 def _grid(result: Any, data: Data, chosen: list[int], shown, probability, title: str, axes: Any) -> Any:
     """Densities on the diagonal, pairs below it, the legend above it."""
     n = len(chosen)
-    axes = new_axes(n, n, size=(2.1 * n + 0.6, 2.0 * n + 0.5), squeeze=False) if axes is None else np.asarray(axes)
+    axes = (
+        new_axes(n, n, size=(2.1 * n + 0.6, 2.0 * n + 0.5), squeeze=False)
+        if axes is None
+        else np.asarray(axes)
+    )
     if axes.shape != (n, n):
         raise ValueError(f"Expected axes of shape ({n}, {n}) for {n} features; got {axes.shape}.")
     for i, row in enumerate(chosen):
@@ -118,7 +128,14 @@ def _grid(result: Any, data: Data, chosen: list[int], shown, probability, title:
                 ax.set_yticks([])
                 ax.spines["left"].set_visible(False)
             else:
-                draw_pair(ax, result, (column, row), data.rows[np.ix_(shown, [column, row])], probability, detail=n < 4)
+                draw_pair(
+                    ax,
+                    result,
+                    (column, row),
+                    data.rows[np.ix_(shown, [column, row])],
+                    probability,
+                    detail=n < 4,
+                )
     _label_outside(axes, [data.feature_names[j] for j in chosen])
     axes[0, 0].figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
     handles = [*_component_handles(result), *_mark_handles(result)]
@@ -142,21 +159,14 @@ def _label_outside(axes: np.ndarray, names: list[str]) -> None:
 
 
 def _component_handles(result: Any) -> list[Any]:
-    from matplotlib.lines import Line2D
-
-    style_of = {"linestyle": "none", "marker": "o", "markersize": 6}
-    return [
-        Line2D([], [], color=colour(k), label=f"component {k} ({100 * weight:.0f} %)", **style_of)
-        for k, weight in enumerate(result.weights)
-    ]
+    shares = enumerate(result.weights)
+    return [key(f"component {k} ({100 * share:.0f} %)", color=colour(k), **MARK) for k, share in shares]
 
 
 def _mark_handles(result: Any) -> list[Any]:
-    from matplotlib.lines import Line2D
-
-    hollow = {"linestyle": "none", "marker": "o", "markersize": 6, "markerfacecolor": "none"}
-    handles = [Line2D([], [], color=INK, label="in doubt", **hollow)] if result.n_components > 1 else []
-    handles.append(Line2D([], [], color=INK, linewidth=1.4, label="50 %, 95 % ellipses"))
+    handles = [key("50 %, 95 % ellipses", color=INK, linewidth=1.4)]
+    if result.n_components > 1:
+        handles.insert(0, key("in doubt", color=INK, markerfacecolor="none", **MARK))
     if is_posterior(result):
-        handles.append(Line2D([], [], color=INK, alpha=0.4, linewidth=0.8, label=f"{ELLIPSE_DRAWS} posterior draws, 95 %"))
+        handles.append(key(f"{ELLIPSE_DRAWS} posterior draws, 95 %", color=INK, alpha=0.4, linewidth=0.8))
     return handles

@@ -6,11 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from bayesgmm.plots.style import FAINT, INK, MARKERS, colour, legend_below, new_axes, style
+from bayesgmm.plots.style import FAINT, INK, MARK, MARKERS, colour, key, legend_below, new_axes, style
 
 CRITERIA = ("aic", "bic", "icl")
 STRONG = 10.0  # Kass & Raftery 1995, section 3.2: a difference of BIC above 10 is very strong evidence
-STEPS = (0, 10, 30, 100, 300, 1_000, 3_000, 10_000, 100_000, 1_000_000)  # ticks, as differences from the lowest
+STEPS = (
+    0,
+    10,
+    30,
+    100,
+    300,
+    1_000,
+    3_000,
+    10_000,
+    100_000,
+    1_000_000,
+)  # ticks, as differences from the lowest
 
 
 def criteria(selection: Any, criterion: str | None = None, ax: Any = None) -> Any:
@@ -46,7 +57,9 @@ def criteria(selection: Any, criterion: str | None = None, ax: Any = None) -> An
         ax.plot(best.n_components, lowest, color=INK, label="lowest", zorder=4, **ring)
         _stretch(ax, lowest, table[criterion].to_numpy())
         if criterion == "bic":
-            ax.axhspan(lowest, lowest + STRONG, color=FAINT, alpha=0.2, linewidth=0, zorder=0, label="within 10")
+            ax.axhspan(
+                lowest, lowest + STRONG, color=FAINT, alpha=0.2, linewidth=0, zorder=0, label="within 10"
+            )
         _label(ax, best, criterion)
         legend_below(ax, _handles(table, criterion), own_figure=own_figure)
     return ax
@@ -58,7 +71,9 @@ def _draw_curve(ax: Any, i: int, name: str, curve: Any, criterion: str) -> None:
     ax.plot(k, values, color=colour(i), linewidth=1.4, zorder=2, label=name)
     ax.plot(k[~warned], values[~warned], MARKERS[i], color=colour(i), markersize=5.5, zorder=3)
     hollow = {"markerfacecolor": "white", "markeredgewidth": 1.3, "markersize": 5.5}
-    ax.plot(k[warned], values[warned], MARKERS[i], color=colour(i), label=f"{name}, warned", zorder=3, **hollow)
+    ax.plot(
+        k[warned], values[warned], MARKERS[i], color=colour(i), label=f"{name}, warned", zorder=3, **hollow
+    )
 
 
 def _warned(table: Any) -> np.ndarray:
@@ -79,8 +94,14 @@ def _stretch(ax: Any, lowest: float, values: np.ndarray) -> None:
     bottom, top = forward(values.min()), forward(values.max())
     margin = 0.06 * (top - bottom) + 0.02
     ax.set_ylim(inverse(bottom - margin), inverse(top + margin))
-    steps = [s for s in (*STEPS, *(-s for s in STEPS[1:])) if bottom - margin <= np.arcsinh(s / unit) <= top + margin]
-    ax.set_yticks([lowest + s for s in steps], [f"{s:+,d}".replace("-", "−") if s else f"{lowest:.1f}" for s in steps])
+    steps = [
+        s
+        for s in (*STEPS, *(-s for s in STEPS[1:]))
+        if bottom - margin <= np.arcsinh(s / unit) <= top + margin
+    ]
+    ax.set_yticks(
+        [lowest + s for s in steps], [f"{s:+,d}".replace("-", "−") if s else f"{lowest:.1f}" for s in steps]
+    )
     ax.minorticks_off()
 
 
@@ -97,15 +118,13 @@ def _label(ax: Any, best: Any, criterion: str) -> None:
 
 
 def _handles(table: Any, criterion: str) -> list[Any]:
-    from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    names = list(dict.fromkeys(table["covariance_type"]))
-    handles = [Line2D([], [], color=colour(i), marker=MARKERS[i], markersize=5.5, label=n) for i, n in enumerate(names)]
-    ring = {"linestyle": "none", "marker": "o", "color": INK, "markerfacecolor": "none"}
-    handles.append(Line2D([], [], markersize=10, label="lowest", **ring))
+    names = dict.fromkeys(table["covariance_type"])
+    handles = [key(n, color=colour(i), marker=MARKERS[i], markersize=5.5) for i, n in enumerate(names)]
+    handles.append(key("lowest", **MARK | {"markersize": 10}, color=INK, markerfacecolor="none"))
     if _warned(table).any():
-        handles.append(Line2D([], [], markersize=5.5, label="with a warning", **ring))
+        handles.append(key("with a warning", **MARK, color=INK, markerfacecolor="none"))
     if criterion == "bic":
         handles.append(Patch(facecolor=FAINT, alpha=0.3, label=f"within {STRONG:g} of the lowest"))
     return handles

@@ -13,11 +13,15 @@ def quantities(posterior: Any, var_names: Sequence[str]) -> Any:
     import xarray as xr
 
     if not hasattr(posterior, "data"):
-        raise TypeError(f"Expected a posterior, from an engine such as NUTS(); got {type(posterior).__name__}.")
+        raise TypeError(
+            f"Expected a posterior, from an engine such as NUTS(); got {type(posterior).__name__}."
+        )
     wanted = [var_names] if isinstance(var_names, str) else list(var_names)
     unknown = [name for name in wanted if name not in NAMES]
     if unknown or not wanted:
-        raise ValueError(f"Expected var_names among {', '.join(map(repr, NAMES))}; got {unknown or wanted!r}.")
+        raise ValueError(
+            f"Expected var_names among {', '.join(map(repr, NAMES))}; got {unknown or wanted!r}."
+        )
     group = posterior.data["posterior"]
     found = {}
     for name in wanted:

@@ -16,9 +16,13 @@ MOST_TICKS = 400  # rows shown one by one beneath the histogram
 GRID = 400  # points of the curves; half as many in a small panel
 
 
-def draw_marginal(ax: Any, result: Any, feature: int, rows: Float64[np.ndarray, " n"], *, detail: bool = True) -> None:
+def draw_marginal(
+    ax: Any, result: Any, feature: int, rows: Float64[np.ndarray, " n"], *, detail: bool = True
+) -> None:
     """Draw one feature of a result onto axes; ``detail`` adds the rows and the components' numbers."""
-    ax.hist(rows, bins=_bins(rows), density=True, color="#C9CFD6", edgecolor="white", linewidth=0.5, label="data")
+    ax.hist(
+        rows, bins=_bins(rows), density=True, color="#C9CFD6", edgecolor="white", linewidth=0.5, label="data"
+    )
     point = fitted(result).marginal([feature])
     grid = _grid(point, rows, GRID if detail else GRID // 2)
     densities = component_densities(drawn(result, BAND_DRAWS).marginal([feature]), grid)
@@ -33,15 +37,25 @@ def draw_marginal(ax: Any, result: Any, feature: int, rows: Float64[np.ndarray, 
     if detail:
         _number_peaks(ax, grid, shares)
         if len(rows) <= MOST_TICKS:
-            ax.plot(rows, np.zeros_like(rows), "|", color=INK, alpha=0.45, markersize=7, clip_on=False, label="rows")
+            ax.plot(
+                rows,
+                np.zeros_like(rows),
+                "|",
+                color=INK,
+                alpha=0.45,
+                markersize=7,
+                clip_on=False,
+                label="rows",
+            )
     ax.set_xlim(grid[0], grid[-1])
     ax.set_ylim(bottom=0)
 
 
 def _bins(rows: np.ndarray) -> np.ndarray:
     """Half as many bins again as Freedman & Diaconis (1981) want, between 12 and 100: a mixture has narrow parts."""
-    edges = np.histogram_bin_edges(rows, bins="fd") if len(rows) < 1_000_000 else np.linspace(rows.min(), rows.max(), 101)
-    n_bins = int(np.clip(1.5 * (len(edges) - 1), 12, 100))
+    extent, quartiles = np.ptp(rows), np.ptp(np.quantile(rows, (0.25, 0.75)))
+    wanted = 1.5 * extent * len(rows) ** (1 / 3) / (2 * quartiles) if quartiles > 0 else 100
+    n_bins = int(np.clip(wanted, 12, 100))
     return np.linspace(rows.min(), rows.max(), n_bins + 1)
 
 
@@ -62,7 +76,9 @@ def _bands(ax: Any, grid: np.ndarray, densities: np.ndarray, mixture: np.ndarray
         low, high = np.quantile(densities[:, k], tails, axis=0)
         ax.fill_between(grid, low, high, color=colour(k), alpha=0.22, linewidth=0)
     low, high = np.quantile(mixture, tails, axis=0)
-    ax.fill_between(grid, low, high, color=FAINT, alpha=0.55, linewidth=0, label=f"{100 * BAND:.0f} % of the posterior")
+    ax.fill_between(
+        grid, low, high, color=FAINT, alpha=0.55, linewidth=0, label=f"{100 * BAND:.0f} % of the posterior"
+    )
 
 
 def _number_peaks(ax: Any, grid: np.ndarray, shares: np.ndarray) -> None:
@@ -70,4 +86,6 @@ def _number_peaks(ax: Any, grid: np.ndarray, shares: np.ndarray) -> None:
     for k, share in enumerate(shares):
         peak = int(share.argmax())
         disc = {"boxstyle": "circle,pad=0.22", "facecolor": "white", "edgecolor": colour(k), "linewidth": 1.2}
-        ax.text(grid[peak], share[peak], str(k), ha="center", va="center", fontsize=8, color=colour(k), bbox=disc)
+        ax.text(
+            grid[peak], share[peak], str(k), ha="center", va="center", fontsize=8, color=colour(k), bbox=disc
+        )

@@ -10,7 +10,7 @@ from bayesgmm.data import Data, as_data
 from bayesgmm.plots.pair import MOST_VECTOR_POINTS
 from bayesgmm.plots.style import FAINT, INK, colour, doubt_colours, legend_below, new_axes, style
 
-IN_DOUBT = 0.2  # a row is in doubt when its most probable component has less than 80 %
+SURE = 0.8  # a row is in doubt when no component has this probability
 
 
 def membership(result: Any, x: Any = None, ax: Any = None) -> Any:
@@ -37,7 +37,7 @@ def membership(result: Any, x: Any = None, ax: Any = None) -> Any:
             _scatter(ax, data, doubt, result.n_components)
         else:
             _sorted_curves(ax, doubt, probability.argmax(axis=1), result.n_components, own_figure)
-        n_doubtful = int((doubt > IN_DOUBT).sum())
+        n_doubtful = int((probability.max(axis=1) < SURE).sum())
         ax.set_title(f"{data.name}: {n_doubtful} of {data.n_rows} rows below 80 % membership ({result.kind})")
     return ax
 
@@ -47,10 +47,20 @@ def _most_doubt(n_components: int) -> float:
     return 1.0 - 1.0 / n_components if n_components > 1 else 1.0
 
 
-def _against_feature(ax: Any, data: Data, doubt: np.ndarray, labels: np.ndarray, n_components: int, own_figure: bool) -> None:
+def _against_feature(
+    ax: Any, data: Data, doubt: np.ndarray, labels: np.ndarray, n_components: int, own_figure: bool
+) -> None:
     for k in range(n_components):
         own = labels == k
-        ax.plot(data.rows[own, 0], doubt[own], "o", color=colour(k), alpha=0.7, markersize=4.5, label=f"component {k}")
+        ax.plot(
+            data.rows[own, 0],
+            doubt[own],
+            "o",
+            color=colour(k),
+            alpha=0.7,
+            markersize=4.5,
+            label=f"component {k}",
+        )
     _mark_doubt(ax, n_components, own_figure)
     ax.set_xlabel(data.feature_names[0])
 
@@ -75,7 +85,9 @@ def _scatter(ax: Any, data: Data, doubt: np.ndarray, n_components: int) -> None:
     ax.set(xlabel=data.feature_names[0], ylabel=data.feature_names[1])
 
 
-def _sorted_curves(ax: Any, doubt: np.ndarray, labels: np.ndarray, n_components: int, own_figure: bool) -> None:
+def _sorted_curves(
+    ax: Any, doubt: np.ndarray, labels: np.ndarray, n_components: int, own_figure: bool
+) -> None:
     for k in range(n_components):
         own = np.sort(doubt[labels == k])[::-1]
         if own.size:
@@ -88,7 +100,7 @@ def _sorted_curves(ax: Any, doubt: np.ndarray, labels: np.ndarray, n_components:
 
 def _mark_doubt(ax: Any, n_components: int, own_figure: bool) -> None:
     """The doubt axis, its threshold, and the legend."""
-    ax.axhline(IN_DOUBT, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label="in doubt above", zorder=1)
+    ax.axhline(1.0 - SURE, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label="in doubt above", zorder=1)
     ax.set_ylim(-0.02 * _most_doubt(n_components), _most_doubt(n_components))
     ax.set_ylabel("1 − largest membership probability")
     ax.grid(axis="y", color=FAINT, alpha=0.25)

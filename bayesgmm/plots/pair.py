@@ -44,11 +44,13 @@ def draw_rows(ax: Any, rows: Float64[np.ndarray, "n 2"], probability: Float64[np
     n, k = probability.shape
     most = probability.max(axis=1)
     certainty = (most * k - 1) / (k - 1) if k > 1 else np.ones(n)
-    edge = to_rgba_array([colour(j) for j in probability.argmax(axis=1)], alpha=0.75)
+    edge = to_rgba_array([colour(j) for j in probability.argmax(axis=1).tolist()], alpha=0.75)
     face = edge.copy()
     face[:, 3] = 0.6 * np.clip(certainty, 0, 1) ** 2
     size = float(np.clip(6000 / n, 5, 26))
-    ax.scatter(*rows.T, s=size, c=face, edgecolors=edge, linewidths=0.6, zorder=2, rasterized=n > MOST_VECTOR_POINTS)
+    ax.scatter(
+        *rows.T, s=size, c=face, edgecolors=edge, linewidths=0.6, zorder=2, rasterized=n > MOST_VECTOR_POINTS
+    )
 
 
 def thin_rows(n_rows: int) -> np.ndarray:
@@ -70,9 +72,8 @@ def _ellipse(point: Dense, k: int, level: float, linewidth: float) -> Any:
     width, height = 2 * radius(level) * np.sqrt(np.maximum(values[::-1], 0))
     angle = np.degrees(np.arctan2(vectors[1, 1], vectors[0, 1]))
     shape = {"xy": point.means[k], "width": width, "height": height, "angle": angle}
-    return Ellipse(
-        **shape, facecolor="none", edgecolor=colour(k), linewidth=linewidth, zorder=4, label=f"component {k}, {level:.0%}"
-    )
+    label = f"component {k}, {level:.0%}"
+    return Ellipse(**shape, fill=False, edgecolor=colour(k), linewidth=linewidth, zorder=4, label=label)
 
 
 def _draw_posterior(ax: Any, draws: Dense) -> None:
@@ -101,6 +102,8 @@ def _limits(ax: Any, rows: np.ndarray, point: Dense) -> None:
     low, high = rows.min(axis=0), rows.max(axis=0)
     extent = high - low
     low = np.maximum(np.minimum(low, (point.means - reach).min(axis=0)), low - 0.25 * extent) - 0.04 * extent
-    high = np.minimum(np.maximum(high, (point.means + reach).max(axis=0)), high + 0.25 * extent) + 0.04 * extent
+    high = (
+        np.minimum(np.maximum(high, (point.means + reach).max(axis=0)), high + 0.25 * extent) + 0.04 * extent
+    )
     ax.set_xlim(low[0], high[0])
     ax.set_ylim(low[1], high[1])

@@ -12,7 +12,9 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 INK, FAINT = "#222222", "#9A9A9A"
 NO_DOUBT, ALL_DOUBT = "#D9DEE4", "#5B0F2E"  # ends of the scale of doubt: lightness falls evenly between them
 
-_SETTINGS = {
+MARK: dict[str, Any] = {"linestyle": "none", "marker": "o", "markersize": 6}  # a round mark in a legend
+
+_SETTINGS: dict[str, Any] = {
     "figure.dpi": 110,
     "savefig.dpi": 150,
     "font.size": 10,
@@ -67,9 +69,18 @@ def new_axes(nrows: int = 1, ncols: int = 1, *, size: tuple[float, float], **opt
     return axes
 
 
+def key(label: str, **look: Any) -> Any:
+    """An entry of a legend: a line, or a mark where ``marker`` is given without a line."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], label=label, **look)
+
+
 def legend_below(ax: Any, handles: Any, *, own_figure: bool, ncols: int = 4) -> None:
     """A legend under the axes, where it covers no data; in a figure of ours the axes make room for it."""
     if own_figure:
         ax.figure.legend(handles=handles, loc="outside lower center", ncols=ncols)
     else:
-        ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=ncols, borderaxespad=0.0)
+        ax.legend(
+            handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=ncols, borderaxespad=0.0
+        )

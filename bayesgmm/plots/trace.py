@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.plots.draws import NAMES, quantities
-from bayesgmm.plots.style import PALETTE, colour, style
+from bayesgmm.plots.style import PALETTE, colour, key, style
 
 
 def trace(posterior: Any, var_names: Sequence[str] = NAMES) -> Any:
@@ -36,7 +36,11 @@ def trace(posterior: Any, var_names: Sequence[str] = NAMES) -> Any:
             aes={"color": ["component"]},
             color=list(PALETTE),
             visuals={"trace": {"width": 0.7, "alpha": 0.7}, "label": False, "xlabel_trace": False},
-            figure_kwargs={"figsize": (7.4, 1.5 * n + 0.9), "figsize_units": "inches", "layout": "constrained"},
+            figure_kwargs={
+                "figsize": (7.4, 1.5 * n + 0.9),
+                "figsize_units": "inches",
+                "layout": "constrained",
+            },
         )
         panels = drawn.viz["plot"]
         axes = np.array([list(panels[name].values) for name in tree["posterior"].data_vars], dtype=object)
@@ -45,8 +49,6 @@ def trace(posterior: Any, var_names: Sequence[str] = NAMES) -> Any:
 
 
 def _label(axes: np.ndarray, posterior: Any, names: list[str]) -> None:
-    from matplotlib.lines import Line2D
-
     for (density, path), name in zip(axes, names, strict=True):
         density.set(title=name, xlabel="", ylabel="")
         path.set(title=name, xlabel="", ylabel="")
@@ -58,5 +60,5 @@ def _label(axes: np.ndarray, posterior: Any, names: list[str]) -> None:
     chains = posterior.data["posterior"].sizes["chain"]
     figure = axes[0, 0].figure
     figure.suptitle(f"{posterior.observed.name}: {chains} chains", x=0.01, ha="left", fontsize=11)
-    handles = [Line2D([], [], color=colour(k), label=f"component {k}") for k in range(posterior.n_components)]
+    handles = [key(f"component {k}", color=colour(k)) for k in range(posterior.n_components)]
     figure.legend(handles=handles, loc="outside lower center", ncols=5)

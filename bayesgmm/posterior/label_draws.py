@@ -63,35 +63,28 @@ class LabelDraws:
         """Rows in every (draw, cluster)."""
         return self.counts(np.zeros(self.n_rows, np.intp))[:, 0]
 
-    def blocks(self) -> Iterator[tuple[slice, scipy.sparse.csr_matrix]]:
-        """Blocks of rows, each as a sparse matrix (B, R) that holds the draw's probability at the row's clusters."""
-        n, s = self.codes.shape
-        size = max(1, MOST_CODES // s)
-        for begin in range(0, n, size):
-            rows = slice(begin, min(begin + size, n))
-            yield rows, self.sparse(self.codes[rows])
+    def sparse(self, rows: Int[np.ndarray, " n"]) -> scipy.sparse.csr_matrix:
+        """Some rows as a sparse matrix (n, R) that holds the draw's probability at each of the row's clusters."""
+        s = len(self.weights)
+        start = np.arange(0, len(rows) * s + 1, s)
+        shape = (len(rows), len(self.cluster_weights))
+        return scipy.sparse.csr_matrix((np.tile(self.weights, len(rows)), self.codes[rows].ravel(), start), shape=shape)
 
-    def sparse(self, codes: Int[np.ndarray, "B S"]) -> scipy.sparse.csr_matrix:
-        """Rows given by their codes (B, S), as a sparse matrix (B, R) of probabilities."""
-        b, s = codes.shape
-        shape = (b, len(self.cluster_weights))
-        start = np.arange(0, b * s + 1, s, dtype=np.int32 if b * s < 2**31 else np.int64)
-        return scipy.sparse.csr_matrix((np.tile(self.weights, b), codes.ravel(), start), shape=shape)
+    def row_blocks(self) -> Iterator[Int[np.ndarray, " n"]]:
+        """All rows in blocks small enough for :meth:`sparse`."""
+        size = max(1, MOST_CODES // len(self.weights))
+        return (np.arange(begin, min(begin + size, self.n_rows)) for begin in range(0, self.n_rows, size))
 
     def counts(self, labels: Int[np.ndarray, " N"]) -> Int[np.ndarray, "R K"]:
         """The tables (R, K) of a partition, numbered from 0; rows labelled -1 belong to no cluster yet."""
         k = int(labels.max(initial=0)) + 1
         n_clusters = int(self.n_clusters.sum())
         total = np.zeros(n_clusters * k, np.intp)
-        for rows in self._row_blocks():
+        for rows in self.row_blocks():
             own = labels[rows]
             cells = self.codes[rows][own >= 0] * np.intp(k) + own[own >= 0, None]
             total += np.bincount(cells.ravel(), minlength=total.size)
         return total.reshape(n_clusters, k)
-
-    def _row_blocks(self) -> Iterator[slice]:
-        size = max(1, MOST_CODES // len(self.weights))
-        return (slice(begin, begin + size) for begin in range(0, self.n_rows, size))
 
     def per_draw(self, values: Shaped[np.ndarray, " R"]) -> Shaped[np.ndarray, " S"]:
         """Sums (S,) of what is given for every (draw, cluster)."""
@@ -150,6 +143,14 @@ def by_size(labels: Int[np.ndarray, " N"]) -> Int[np.ndarray, " N"]:
     rank = np.empty(len(order), np.intp)
     rank[order] = np.arange(len(order))
     return rank[first]
+
+
+def weighted_quantile(values: Any, weights: Float64[np.ndarray, " S"], probabilities: Any) -> Any:
+    """Quantiles of a discrete distribution: the least value whose cumulated probability reaches each."""
+    order = np.argsort(values, kind="stable")
+    held = np.cumsum(weights[order])
+    at = np.searchsorted(held, np.asarray(probabilities) - 1e-12)
+    return np.asarray(values, float)[order][np.minimum(at, len(order) - 1)]
 
 
 def _checked_labels(draws: Any) -> np.ndarray:

@@ -59,7 +59,7 @@ def find_point(
         If ``max_clusters`` or ``n_starts`` is not an integer of at least 1.
     """
     draws, loss = as_label_draws(draws), get_loss(loss)
-    _check_integers(max_clusters=max_clusters, n_starts=n_starts)
+    check_integers(max_clusters=max_clusters, n_starts=n_starts)
     most = int(draws.n_clusters.max())
     cap = min(draws.n_rows, max(most + 8, 2 * most) if max_clusters is None else max_clusters)
     rng = np.random.default_rng(as_seed(random_state))
@@ -115,7 +115,8 @@ def _best(
     return [by_size(candidates[i]) for i in np.argsort(losses, kind="stable")[:most]]
 
 
-def _check_integers(**given: Any) -> None:
+def check_integers(**given: Any) -> None:
+    """Raise ``ValueError`` unless every argument given by name is None or an integer of at least 1."""
     for name, value in given.items():
         whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
         if value is not None and not (whole and value >= 1):

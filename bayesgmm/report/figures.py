@@ -70,7 +70,7 @@ def _components_caption(result: Any) -> str:
     if result.observed.n_features == 1:
         band = " Bands hold 90 % of the posterior's densities." if posterior else ""
         return f"The data (bars), the mixture's density (black) and each component's share of it.{band}"
-    drawn = " Thin ellipses are draws from the posterior: their spread is the uncertainty of the fit." if posterior else ""
+    drawn = " Thin ellipses are posterior draws: their spread is the fit's uncertainty." if posterior else ""
     return (
         "Rows in the colour of their most probable component, hollow where in doubt; ellipses hold 50 % and 95 % of "
         f"each component.{drawn}"

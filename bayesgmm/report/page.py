@@ -51,7 +51,9 @@ def write_report(
     """
     path = Path(path).expanduser()
     if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(f"There is no folder {str(path.absolute().parent)!r} to write {path.name!r} to.")
+        raise FileNotFoundError(
+            f"There is no folder {str(path.absolute().parent)!r} to write {path.name!r} to."
+        )
     if comparison is None:
         from bayesgmm.criteria.compare import compare
 
@@ -71,14 +73,20 @@ def context(selection: Any, em: Any, posterior: Any | None, comparison: Any) -> 
     """Everything the page says of the results."""
     result = em if posterior is None else posterior
     probability = result.predict_proba()
-    found = [*words.choice(selection), *words.sizes(em, posterior), words.doubt(result, probability)]
+    warnings = _warnings(selection, em, posterior)
+    found = [
+        *words.choice(selection),
+        *words.sizes(em, posterior),
+        words.doubt(result, probability),
+        words.agreement(comparison),
+    ]
     return {
         "name": em.observed.name,
         "headline": words.headline(selection, em, posterior, probability),
-        "ok": em.status.ok and (posterior is None or posterior.diagnostics().ok),
+        "ok": not warnings,
         "asked": _asked(selection, em, posterior),
         "features": sections.features(em.observed),
-        "found": [*found, *filter(None, [words.agreement(comparison)])],
+        "found": list(filter(None, found)),
         "ranking": sections.ranking(selection),
         "parameters": sections.parameters(comparison),
         "doubtful": sections.doubtful_rows(result, probability),
@@ -87,7 +95,7 @@ def context(selection: Any, em: Any, posterior: Any | None, comparison: Any) -> 
         "comparison": sections.comparison(comparison),
         "notes": comparison.notes,
         "figures": figures(selection, em, posterior),
-        "warnings": _warnings(selection, em, posterior),
+        "warnings": warnings,
         "date": datetime.date.today().isoformat(),
     }
 
@@ -96,8 +104,9 @@ def _asked(selection: Any, em: Any, posterior: Any | None) -> dict[str, str]:
     observed = em.observed
     counts = sorted({k for _, k in (*selection.fits, *selection.failures)})
     structures = dict.fromkeys(name for name, _ in (*selection.fits, *selection.failures))
+    plural = "s" * (observed.n_features > 1)
     asked = {
-        "Data": f"{observed.name}: {observed.n_rows} rows, {observed.n_features} feature{'s' * (observed.n_features > 1)} "
+        "Data": f"{observed.name}: {observed.n_rows} rows, {observed.n_features} feature{plural} "
         f"({words.listed(list(observed.feature_names))})",
         "Models": f"Gaussian mixtures of {words.listed([str(k) for k in counts])} components, "
         f"covariances {words.listed(list(structures))}",

@@ -8,7 +8,17 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
-PACKAGES = ("bayesgmm", "jax", "numpyro", "numpy", "scipy", "scikit-learn", "arviz-stats", "xarray", "matplotlib")
+PACKAGES = (
+    "bayesgmm",
+    "jax",
+    "numpyro",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "arviz-stats",
+    "xarray",
+    "matplotlib",
+)
 
 
 def code(selection: Any, em: Any, posterior: Any | None, source: str | None, random_state: Any) -> str:
@@ -23,14 +33,21 @@ def code(selection: Any, em: Any, posterior: Any | None, source: str | None, ran
         "from bayesgmm import models",
         "",
         f"x = {_data(em.observed, source)}",
-        f"selection = bg.select(x, n_components={tried}, covariance_type={structures!r},",
-        f"                      engine=bg.{_call(em.engine)}, criterion={selection.criterion!r}, {seed})",
+        "selection = bg.select(",
+        "    x,",
+        f"    n_components={tried},",
+        f"    covariance_type={structures!r},",
+        f"    engine=bg.{_call(em.engine)},",
+        f"    criterion={selection.criterion!r},",
+        f"    {seed},",
+        ")",
         "em = selection.best",
     ]
     fits = '{"EM": em}'
     if posterior is not None:
         model = f"models.finite_mixture({posterior.n_components}, {posterior.covariance_type!r})"
-        lines.append(f"posterior = bg.fit(x, {model}, bg.{_call(posterior.engine)}, start=em, {seed})")
+        lines.append(f"model = {model}")
+        lines.append(f"posterior = bg.fit(x, model, bg.{_call(posterior.engine)}, start=em, {seed})")
         lines.append("print(posterior.diagnostics())")
         fits = f'{{"EM": em, "{posterior.kind}": posterior}}'
     lines.append(f"print(bg.compare({fits}))")
@@ -66,15 +83,23 @@ def versions() -> dict[str, str]:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = "not installed"
+            found[package] = "from source" if package == "bayesgmm" else "not installed"
     return found
 
 
-def times(selection: Any, em: Any, posterior: Any | None, seconds: Mapping[str, float] | None) -> dict[str, float]:
-    """Seconds by phase: those given, else what the results themselves recorded."""
-    if seconds is not None:
-        return dict(seconds)
-    found = {f"EM sweep ({len(selection.fits)} fits)": sum(fit.seconds for fit in selection.fits.values())}
-    if all(fit is not em for fit in selection.fits.values()):
-        found["EM"] = em.seconds
-    return found | ({} if posterior is None else dict(posterior.seconds))
+def times(
+    selection: Any, em: Any, posterior: Any | None, seconds: Mapping[str, float] | None
+) -> dict[str, float]:
+    """Seconds by phase: those given, else what the results recorded; the posterior's own phases beneath its."""
+    if seconds is None:
+        seconds = {"EM sweep": sum(fit.seconds for fit in selection.fits.values())}
+        if all(fit is not em for fit in selection.fits.values()):
+            seconds["EM"] = em.seconds
+        if posterior is not None:
+            seconds[posterior.kind] = sum(posterior.seconds.values())
+    found: dict[str, float] = {}
+    for phase, took in seconds.items():
+        found[phase] = took
+        if posterior is not None and phase == posterior.kind:
+            found |= {f"– {part}": of_it for part, of_it in posterior.seconds.items()}
+    return found

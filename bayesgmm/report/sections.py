@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.report.words import DOUBT
+from bayesgmm.plots.membership import SURE
 from bayesgmm.tables import number
 
 MOST_DOUBTFUL = 10
@@ -37,7 +37,17 @@ def features(observed: Any) -> Table:
 def ranking(selection: Any, n: int = 6) -> Table:
     """The best models of the sweep."""
     name = selection.criterion.upper()
-    header = ["structure", "components", "parameters", "log-likelihood", "AIC", "BIC", "ICL", f"{name} − best", "note"]
+    header = [
+        "structure",
+        "components",
+        "parameters",
+        "log-likelihood",
+        "AIC",
+        "BIC",
+        "ICL",
+        f"{name} − best",
+        "note",
+    ]
     rows = [
         [
             row.covariance_type,
@@ -49,7 +59,8 @@ def ranking(selection: Any, n: int = 6) -> Table:
     ]
     if not any(row[-1] for row in rows):
         header, rows = header[:-1], [row[:-1] for row in rows]
-    return Table(f"The best {len(rows)} of {len(selection.fits)} models (AIC, BIC, ICL: smaller is better)", header, rows)
+    caption = f"The best {len(rows)} of {len(selection.fits)} models (AIC, BIC, ICL: smaller is better)"
+    return Table(caption, header, rows)
 
 
 def parameters(comparison: Any) -> Table:
@@ -66,14 +77,18 @@ def parameters(comparison: Any) -> Table:
 def _estimate(values: list[float]) -> str:
     if not values:
         return "–"
-    return number(values[0]) if len(values) == 1 else f"{number(values[0])} [{number(values[1])}, {number(values[2])}]"
+    return (
+        number(values[0])
+        if len(values) == 1
+        else f"{number(values[0])} [{number(values[1])}, {number(values[2])}]"
+    )
 
 
 def doubtful_rows(result: Any, probability: NDArray[np.float64]) -> Table | None:
     """The rows with the least clear component, if any is in doubt."""
     most = probability.max(axis=1)
     worst = np.argsort(most, kind="stable")[:MOST_DOUBTFUL]
-    worst = worst[most[worst] < DOUBT]
+    worst = worst[most[worst] < SURE]
     if not worst.size:
         return None
     names = result.observed.feature_names[:MOST_FEATURES]
@@ -83,7 +98,7 @@ def doubtful_rows(result: Any, probability: NDArray[np.float64]) -> Table | None
         values = [number(v) for v in result.observed.rows[n, : len(names)]]
         rows.append([str(n), *values, *(f"{k}: {probability[n, k]:.3f}" for k in (first, second))])
     caption = f"The {len(worst)} most doubtful rows, counted from 0"
-    return Table(caption, ["row", *names, "most probable component", "next"], rows)
+    return Table(caption, ["row", *names, "likeliest", "next"], rows)
 
 
 def diagnostics(table: Any, caption: str) -> tuple[Table, Table | None]:
@@ -106,7 +121,9 @@ def diagnostics(table: Any, caption: str) -> tuple[Table, Table | None]:
 def _diagnostic(column: str, value: float) -> str:
     if not np.isfinite(value):
         return "–"
-    return f"{value:.3f}" if column == "r_hat" else f"{value:.0f}" if column.startswith("ess") else number(value)
+    return (
+        f"{value:.3f}" if column == "r_hat" else f"{value:.0f}" if column.startswith("ess") else number(value)
+    )
 
 
 def comparison(found: Any) -> Table:

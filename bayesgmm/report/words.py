@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-DOUBT = 0.8  # a row is in doubt when no component has this probability
+from bayesgmm.plots.membership import SURE
+
 SAME = 1e-6  # nats: log-likelihoods closer than this, at as many parameters, are one model under two names
 
 STRUCTURES = {
@@ -17,9 +19,19 @@ STRUCTURES = {
     "spherical": "each round, with its own variance",
 }
 # Kass & Raftery 1995, section 3.2, on twice the log Bayes factor, which BIC approximates.
-BIC_SCALE = ((2, "hardly worth a mention"), (6, "positive evidence"), (10, "strong evidence"), (np.inf, "very strong"))
+BIC_SCALE = (
+    (2, "a difference not worth more than a bare mention"),
+    (6, "positive evidence against it"),
+    (10, "strong evidence against it"),
+    (np.inf, "very strong evidence against it"),
+)
 # Burnham & Anderson 2002, section 2.6, on the runner-up's support.
-AIC_SCALE = ((2, "substantial support"), (4, "some support"), (7, "considerably less support"), (np.inf, "little"))
+AIC_SCALE = (
+    (2, "substantial support"),
+    (4, "some support"),
+    (7, "considerably less support"),
+    (np.inf, "little"),
+)
 
 
 def described(fit: Any) -> str:
@@ -70,8 +82,7 @@ def _runner_up(selection: Any, cell: Any, who: str) -> str:
     words = next(words for most, words in scale if difference <= most)
     if selection.criterion == "aic":
         return f"{said}, which leaves it {words} (Burnham and Anderson 2002)."
-    words = "very strong evidence" if words == "very strong" else words
-    return f"{said}: {words} against it on the scale of Kass and Raftery (1995)."
+    return f"{said}: {words}, on the scale of Kass and Raftery (1995)."
 
 
 def _other_criteria(selection: Any) -> str:
@@ -79,11 +90,11 @@ def _other_criteria(selection: Any) -> str:
     chosen = {}
     for name in ("aic", "bic", "icl"):
         if name != selection.criterion:
-            cell = min(selection.order, key=lambda c, name=name: getattr(selection.fits[c], name))
-            chosen[name.upper()] = selection.fits[cell]
-    agree = [name for name, fit in chosen.items() if fit is selection.best]
+            sound = (selection.fits[cell] for cell in selection.order)
+            chosen[name.upper()] = min(sound, key=operator.attrgetter(name))
+    agree = [name for name, fit in chosen.items() if _is_same(fit, selection.best)]
     parts = [f"{listed(agree, 'and')} agree{'s' * (len(agree) == 1)}"] if agree else []
-    parts += [f"{name} prefers {described(fit)}" for name, fit in chosen.items() if fit is not selection.best]
+    parts += [f"{name} prefers {described(fit)}" for name, fit in chosen.items() if name not in agree]
     return f"{'; '.join(parts)}."
 
 
@@ -120,15 +131,18 @@ def drawn_sizes(posterior: Any) -> NDArray[np.float64]:
 
 
 def doubt(result: Any, probability: NDArray[np.float64]) -> str:
-    """How many rows have no clear component."""
+    """How many rows have no clear component; nothing where there is only one."""
+    if result.n_components == 1:
+        return ""
     n, most = len(probability), probability.max(axis=1)
-    n_doubtful = int((most < DOUBT).sum())
+    n_doubtful = int((most < SURE).sum())
     averaged = ", averaged over the posterior" if result.kind != "EM" else ""
     if not n_doubtful:
-        return f"Every row has a component with a probability of at least {DOUBT:.1f}{averaged} (the lowest is {most.min():.3f})."
+        least = f"the lowest is {most.min():.3f}"
+        return f"Every row has a component with a probability of at least {SURE}{averaged} ({least})."
     return (
         f"{n_doubtful} of {n} rows ({100 * n_doubtful / n:.1f} %) {'is' if n_doubtful == 1 else 'are'} in doubt: no "
-        f"component has a probability of {DOUBT:.1f} or more{averaged}."
+        f"component has a probability of {SURE} or more{averaged}."
     )
 
 
@@ -146,7 +160,8 @@ def certainty(em: Any, posterior: Any | None) -> list[str]:
     ended = f"EM {em.status.value}" if em.status.ok else f"EM did not converge: {em.status.value}"
     found = em.restarts[np.isfinite(em.restarts)]
     reached = int((found > found.max() - 0.01).sum())
-    out = [f"{ended}, after {em.n_steps} steps; {reached} of {len(em.restarts)} starts reached its maximum (to 0.01 nats)."]
+    starts = f"{reached} of {len(em.restarts)} starts reached its maximum (to 0.01 nats)"
+    out = [f"{ended}, after {em.n_steps} steps; {starts}."]
     if posterior is None:
         out.append("No posterior was sampled, so nothing here says how uncertain the parameters are.")
         return out
@@ -156,13 +171,13 @@ def certainty(em: Any, posterior: Any | None) -> list[str]:
 
 def headline(selection: Any, em: Any, posterior: Any | None, probability: NDArray[np.float64]) -> str:
     """The page's first sentence."""
-    n_doubtful = int((probability.max(axis=1) < DOUBT).sum())
-    doubtful = f"{n_doubtful} of {len(probability)} rows in doubt" if n_doubtful else "no row in doubt"
+    n_doubtful = int((probability.max(axis=1) < SURE).sum())
+    rows = f"{n_doubtful} of {len(probability)} rows in doubt" if n_doubtful else "no row in doubt"
     if posterior is None:
         sure = "uncertainty not computed"
     else:
         sure = "the chains agree" if posterior.diagnostics().ok else "the chains must be read with care"
-    return f"{described(em)}; {doubtful}; {sure}."
+    return f"{described(em)}; {rows}; {sure}."
 
 
 def listed(parts: list[str], last: str = "") -> str:

@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from cases import STRUCTURES, component_log_density, random_covariances, random_mixture, random_rows
 
 from bayesgmm.covariances import Moments, PseudoMoments, get_structure
 from bayesgmm.float64 import in_float64, to_device, to_host
 from bayesgmm.mixture import Mixture
 from bayesgmm.models.components import DataMoments, NormalInverseWishart
-from cases import STRUCTURES, component_log_density, random_covariances, random_mixture, random_rows
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES)
 every_size = pytest.mark.parametrize(("k", "d"), [(1, 1), (3, 1), (1, 3), (4, 3)])
@@ -110,7 +110,9 @@ def test_host_and_device_give_the_same_numbers(structure, k, d):
         device = to_host(everything(*to_device((mixture, rows, r))))
     host = everything(mixture, rows, r)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9), host, device)
-    assert all(isinstance(leaf, np.ndarray | np.generic) for leaf in jax.tree.leaves(host)), "compiled for nothing"
+    assert all(isinstance(leaf, np.ndarray | np.generic) for leaf in jax.tree.leaves(host)), (
+        "compiled for nothing"
+    )
 
 
 # --- the M-step
@@ -253,7 +255,7 @@ def test_regularisation_adds_to_the_diagonal(structure):
 
 
 def test_an_unknown_structure_is_refused_with_the_names():
-    with pytest.raises(ValueError, match="full, tied, diag, spherical.*'round'"):
+    with pytest.raises(ValueError, match=r"full, tied, diag, spherical.*'round'"):
         get_structure("round")
 
 
@@ -289,11 +291,17 @@ def test_the_sites_prior_is_the_same_density_in_other_coordinates(structure, d):
     """p(site) = p(covariance) |d covariance / d site|, with the Jacobian taken numerically by autodiff."""
     k = 2
     own, rng = get_structure(structure), rng_of(12, d)
-    covariances, scale, dof = random_covariances(structure, rng, k, d), prior_scale(structure, rng, d), d + 2.5
+    covariances, scale, dof = (
+        random_covariances(structure, rng, k, d),
+        prior_scale(structure, rng, d),
+        d + 2.5,
+    )
     site = np.asarray(own.precision_to_site(covariances))
     # The free entries of site and covariances: the lower triangle where they are matrices.
     free = (
-        (lambda a: a[..., *np.tril_indices(d)].ravel()) if structure in ("full", "tied") else (lambda a: a.ravel())
+        (lambda a: a[..., *np.tril_indices(d)].ravel())
+        if structure in ("full", "tied")
+        else (lambda a: a.ravel())
     )
 
     def covariance_of(flat, template):

@@ -2,11 +2,15 @@
 
 import json
 import warnings
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 import scipy.stats
+from cases import STRUCTURES, random_covariances, random_rows
+from cases import log_density as scipy_log_density
+from compilations import count_compilations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.datasets import load_iris
@@ -20,10 +24,6 @@ from bayesgmm.inference.fit import fit
 from bayesgmm.inference.result import Status
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import finite_mixture
-from cases import STRUCTURES, random_covariances, random_rows
-from cases import log_density as scipy_log_density
-from compilations import count_compilations
-from conftest import CASES
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES)
 
@@ -73,7 +73,8 @@ def test_heights_at_a_tight_setting(heights, cases):
     assert right.mean() == pytest.approx(best["acc"], abs=1e-4)
 
 
-REFERENCES = json.loads((CASES / "A_em_ic_K1to3.json").read_text(encoding="utf-8"))["datasets"]
+FOLDER = Path(__file__).parents[1] / "cases"
+REFERENCES = json.loads((FOLDER / "A_em_ic_K1to3.json").read_text(encoding="utf-8"))["datasets"]
 
 
 @pytest.mark.parametrize(
@@ -163,7 +164,9 @@ def test_one_component_is_the_closed_form(structure):
     np.testing.assert_allclose(result.weights, [1.0], rtol=1e-15)
     np.testing.assert_allclose(result.means, rows.mean(axis=0)[None], rtol=1e-12)
     np.testing.assert_allclose(result.covariances, expected, rtol=1e-12, atol=1e-13)
-    assert result.log_likelihood == pytest.approx(scipy_log_density(user_mixture(result), rows).sum(), rel=1e-12)
+    assert result.log_likelihood == pytest.approx(
+        scipy_log_density(user_mixture(result), rows).sum(), rel=1e-12
+    )
 
 
 def test_the_likelihood_and_its_reporting_agree(faithful):
@@ -316,7 +319,8 @@ def test_double_precision_whatever_the_caller_chose(faithful):
 
 
 @pytest.mark.parametrize(
-    "state", [7, lambda: np.random.default_rng(7), lambda: np.random.RandomState(7), lambda: jax.random.key(7)]
+    "state",
+    [7, lambda: np.random.default_rng(7), lambda: np.random.RandomState(7), lambda: jax.random.key(7)],
 )
 def test_the_same_random_state_gives_the_same_bits(state, faithful):
     make = state if callable(state) else lambda: state
@@ -382,7 +386,10 @@ def test_no_steps_returns_the_start(structure):
         (np.zeros(5, int), r"labels of shape \(60,\).*got an array of shape \(5,\)"),
         (np.arange(60) % 4, "at most 3 clusters in start; got 4"),
         (Mixture.from_parameters([1, 1], np.zeros((2, 2)), np.ones((2, 2)), "diag"), "start of 3 components"),
-        (Mixture.from_parameters([1] * 3, np.zeros((3, 1)), np.ones((3, 1)), "diag"), "3 components and 2 features"),
+        (
+            Mixture.from_parameters([1] * 3, np.zeros((3, 1)), np.ones((3, 1)), "diag"),
+            "3 components and 2 features",
+        ),
     ],
 )
 def test_what_starts_are_refused(start, words):

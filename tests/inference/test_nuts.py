@@ -18,7 +18,10 @@ def z_scores(draws, expected, reference_mcse=0.0):
     flat = draws.reshape(*draws.shape[:2], -1)
     for i, value in enumerate(np.ravel(expected)):
         mcse = arviz_stats.mcse(flat[..., i], method="mean")
-        out.append((flat[..., i].mean() - value) / np.hypot(mcse, np.ravel(reference_mcse)[i] if np.ndim(reference_mcse) else reference_mcse))
+        out.append(
+            (flat[..., i].mean() - value)
+            / np.hypot(mcse, np.ravel(reference_mcse)[i] if np.ndim(reference_mcse) else reference_mcse)
+        )
     return np.array(out)
 
 
@@ -58,21 +61,31 @@ def test_units_change_nothing_but_the_units(small):
     """Powers of two keep every bit of the standardised rows, so the draws must be equal, not merely close."""
     rows, post = small
     scaled = bg.fit(rows * [4.0, 0.25], models.finite_mixture(2), bg.NUTS(num_samples=250), random_state=3)
-    np.testing.assert_allclose(scaled.data["posterior"]["means"], post.data["posterior"]["means"] * [4.0, 0.25], rtol=1e-12)
+    np.testing.assert_allclose(
+        scaled.data["posterior"]["means"], post.data["posterior"]["means"] * [4.0, 0.25], rtol=1e-12
+    )
     np.testing.assert_array_equal(scaled.data["posterior"]["weights"], post.data["posterior"]["weights"])
 
 
 def test_a_second_fit_of_the_same_shape_compiles_nothing(small):
     rows, _ = small
     with count_compilations() as compiled:
-        bg.fit(rows + 0.5, models.finite_mixture(2, concentration=2.0), bg.NUTS(num_samples=250), random_state=4)
+        bg.fit(
+            rows + 0.5, models.finite_mixture(2, concentration=2.0), bg.NUTS(num_samples=250), random_state=4
+        )
     assert not compiled
 
 
 def test_progress_is_told(small):
     rows, _ = small
     told = []
-    bg.fit(rows, models.finite_mixture(2), bg.NUTS(num_samples=250), random_state=3, progress=lambda *a: told.append(a))
+    bg.fit(
+        rows,
+        models.finite_mixture(2),
+        bg.NUTS(num_samples=250),
+        random_state=3,
+        progress=lambda *a: told.append(a),
+    )
     assert told[-1] == ("sampling", 400, 400)
     assert {phase for phase, _, _ in told} == {"EM", "sampling"}
 
@@ -115,7 +128,9 @@ def test_posteriordb_low_dim_gauss_mix(cases):
         assert arviz_stats.rhat(draws) < 1.01, name
     assert post.loo().elpd == pytest.approx(reference["waic"]["elpd_waic"], abs=0.05)
     grid = {float(k): v for k, v in reference["predictive_density"].items()}
-    np.testing.assert_allclose(np.exp(post.score_samples(np.array(list(grid)))), list(grid.values()), rtol=0.02)
+    np.testing.assert_allclose(
+        np.exp(post.score_samples(np.array(list(grid)))), list(grid.values()), rtol=0.02
+    )
 
 
 @pytest.mark.slow

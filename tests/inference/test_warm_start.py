@@ -19,14 +19,20 @@ def standard_problem(model, n=80):
     rows = bg.load_dataset("faithful").iloc[:n]
     em = bg.fit(rows, models.finite_mixture(model.n_components, model.covariance_type), random_state=0)
     problem = prepare(rows, model, start=em)
-    return jax.tree.map(jnp.asarray, problem.standard_model()), jnp.asarray(problem.rows), problem.start_mixture()
+    return (
+        jax.tree.map(jnp.asarray, problem.standard_model()),
+        jnp.asarray(problem.rows),
+        problem.start_mixture(),
+    )
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
 @pytest.mark.parametrize("prior", COMPONENT_PRIORS)
 def test_target_is_the_programs_joint_with_the_jacobian(structure, prior):
     with jax.enable_x64(True):
-        model, rows, mixture = standard_problem(models.finite_mixture(2, structure, components=COMPONENT_PRIORS[prior]))
+        model, rows, mixture = standard_problem(
+            models.finite_mixture(2, structure, components=COMPONENT_PRIORS[prior])
+        )
         values = model.to_sites(mixture)
         target = Target.at(model, rows, values)
         seeded = numpyro.handlers.seed(numpyro.handlers.substitute(model, values), 0)

@@ -1,0 +1,128 @@
+"""What the commands share: options, the compilation cache, errors in one line, exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+STRUCTURES = ("full", "tied", "diag", "spherical")
+CRITERIA = ("bic", "aic", "icl")
+
+data_argument = click.argument("data", metavar="DATA")
+columns_option = click.option(
+    "--columns", metavar="A,B,...", help="Features to use; x0, x1, ... without header."
+)
+seed_option = click.option("--seed", default=0, show_default=True, help="The same one gives the same result.")
+criterion_option = click.option(
+    "--criterion",
+    type=click.Choice(CRITERIA),
+    default="bic",
+    show_default=True,
+    help="What chooses the model.",
+)
+most_option = click.option(
+    "--max-components", type=click.IntRange(min=1), default=9, show_default=True, help="Try 1 to this many."
+)
+structures_option = click.option(
+    "--covariance-type",
+    "structures",
+    multiple=True,
+    type=click.Choice(STRUCTURES),
+    help="Repeatable; all if left out.",
+)
+format_option = click.option(
+    "--format", "form", type=click.Choice(("table", "json", "csv", "md")), default="table", show_default=True
+)
+debug_option = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+cache_option = click.option(
+    "--no-cache", is_flag=True, help="Do not keep compiled programs for the next run."
+)
+
+
+def computing(function: Callable[..., None]) -> Callable[..., None]:
+    """Make a command that computes: cached compilations, and errors told in one line."""
+
+    @debug_option
+    @cache_option
+    @functools.wraps(function)
+    def run(*args: Any, debug: bool, no_cache: bool, **options: Any) -> None:
+        with told_in_one_line(debug):
+            if not no_cache:
+                _keep_compilations()
+            function(*args, **options)
+
+    return run
+
+
+class Unusable(click.ClickException):
+    """Input that cannot be used; other failures exit with 1."""
+
+    exit_code = 2
+
+
+@contextlib.contextmanager
+def told_in_one_line(debug: bool) -> Iterator[None]:
+    """Exit with 2 for input that cannot be used, 1 for what failed, and one line that says why."""
+    try:
+        yield
+    except (click.ClickException, click.exceptions.Exit, click.Abort):
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        unusable = isinstance(error, ValueError | TypeError | FileNotFoundError | IsADirectoryError)
+        text = " ".join(_words(error).split()) or type(error).__name__
+        raise (
+            Unusable(text) if unusable else click.ClickException(f"{text} (--debug shows where)")
+        ) from error
+
+
+def _words(error: Exception) -> str:
+    """An error's message; the system's without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename!r}"
+    return str(error)
+
+
+def _keep_compilations() -> None:
+    from bayesgmm.compilation_cache import enable_compilation_cache
+
+    try:
+        enable_compilation_cache()
+    except ValueError as error:
+        click.echo(f"no compilation cache: {error}", err=True)
+
+
+def read_data(source: str, columns: str | None) -> Any:
+    """The rows of a file or of a bundled data set."""
+    from bayesgmm.data import as_data
+
+    chosen = None if columns is None else [name.strip() for name in columns.split(",")]
+    return as_data(source, columns=chosen)
+
+
+def structures_for(data: Any, chosen: tuple[str, ...]) -> tuple[str, ...]:
+    """The structures asked for, else all; of one feature only two differ."""
+    return chosen or (STRUCTURES if data.n_features > 1 else STRUCTURES[:2])
+
+
+def check_folder(path: str | None) -> None:
+    """Refuse a path that could not be written to, before hours of computing."""
+    if path is not None:
+        target = Path(path).expanduser().absolute()
+        if not target.parent.is_dir():
+            raise FileNotFoundError(f"There is no folder {str(target.parent)!r} to write {target.name!r} to.")
+        if target.is_dir():
+            raise IsADirectoryError(f"Expected a file to write to; {str(target)!r} is a folder.")
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a file, and say so."""
+    target = Path(path).expanduser()
+    target.write_text(text, encoding="utf-8")
+    click.echo(f"wrote {target}", err=True)

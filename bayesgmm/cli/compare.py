@@ -1,0 +1,120 @@
+"""``bayesgmm compare``: the whole job, from the sweep to the report."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from typing import Any
+
+import click
+
+from bayesgmm.cli import command
+from bayesgmm.cli.progress import Progress, shown
+from bayesgmm.cli.select import selection_records
+from bayesgmm.cli.sweep import sweep
+
+
+@click.command()
+@command.data_argument
+@command.columns_option
+@command.most_option
+@command.structures_option
+@command.criterion_option
+@click.option("--chains", type=click.IntRange(min=1), default=4, show_default=True, help="Chains of NUTS.")
+@click.option("--samples", type=click.IntRange(min=4), default=1000, show_default=True, help="Draws a chain.")
+@click.option("--no-nuts", is_flag=True, help="Stop after EM: faster, but without uncertainty.")
+@command.seed_option
+@click.option("--report", metavar="FILE", help="Write an HTML page with plots and plain words.")
+@command.format_option
+@command.computing
+def compare(
+    data: str,
+    columns: str | None,
+    max_components: int,
+    structures: tuple[str, ...],
+    criterion: str,
+    chains: int,
+    samples: int,
+    no_nuts: bool,
+    seed: int,
+    report: str | None,
+    form: str,
+) -> None:
+    """Choose a mixture for DATA, sample its posterior, and say how sure it is.
+
+    EM fits every number of components under every covariance structure; a criterion chooses; NUTS, started there,
+    samples the posterior of the chosen model.
+    """
+    command.check_folder(report)
+    with shown() as progress:
+        selection = sweep(progress, data, columns, max_components, structures, criterion, seed)
+        em = selection.best
+        posterior = None if no_nuts else _sample(progress, em, chains, samples, seed)
+        with progress.phase("comparison"):
+            from bayesgmm.criteria.compare import compare as compare_fits
+
+            comparison = compare_fits({"EM": em} if posterior is None else {"EM": em, "NUTS": posterior})
+        if report is not None:
+            _report(progress, report, selection, em, posterior, comparison, data, seed)
+    click.echo(_told(selection, em, posterior, comparison, form))
+    if report is not None:
+        click.echo(f"wrote {report}", err=True)
+
+
+def _sample(progress: Progress, em: Any, chains: int, samples: int, seed: int) -> Any:
+    with progress.phase("NUTS") as advance:
+        from bayesgmm.inference.fit import fit
+        from bayesgmm.inference.nuts import NUTS
+        from bayesgmm.models import finite_mixture
+
+        def report(phase: str, done: int, total: int) -> None:
+            if phase != "EM":
+                advance(done, total)
+
+        model = finite_mixture(em.n_components, em.covariance_type)
+        engine = NUTS(num_chains=chains, num_samples=samples)
+        return fit(em.observed, model, engine, start=em, random_state=seed, progress=report)
+
+
+def _report(
+    progress: Progress, path: str, selection, em, posterior, comparison, source: str, seed: int
+) -> None:
+    with progress.phase("report"):
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from bayesgmm.report import write_report
+
+        write_report(
+            path,
+            selection,
+            em,
+            posterior,
+            comparison,
+            command=shlex.join(["bayesgmm", *sys.argv[1:]]),
+            source=source,
+            random_state=seed,
+            seconds=progress.seconds,
+        )
+
+
+def _told(selection: Any, em: Any, posterior: Any, comparison: Any, form: str) -> str:
+    if form == "json":
+        content = {"selection": selection_records(selection), "comparison": json.loads(comparison.to_json())}
+        return json.dumps(content, indent=1)
+    if form == "csv":
+        return comparison.to_csv().rstrip("\n")
+    if form == "md":
+        return comparison.to_markdown().rstrip("\n")
+    from bayesgmm.report import words
+
+    result = em if posterior is None else posterior
+    certainty = words.certainty(em, posterior)
+    said = [
+        *words.choice(selection)[1:],
+        *words.sizes(em, posterior),
+        words.doubt(result, result.predict_proba()),
+        certainty[0] if posterior is None else certainty[-1],
+    ]
+    return "\n\n".join([repr(selection), repr(result), repr(comparison), "\n".join(filter(None, said))])

@@ -1,0 +1,98 @@
+"""How far the posterior strays from the point partition: the credible ball and its bounds."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int
+
+from bayesgmm.posterior.label_draws import as_label_draws, by_size, weighted_quantile
+from bayesgmm.posterior.losses import Loss, get_loss, losses_to_draws
+
+
+class Bound(NamedTuple):
+    """A partition on the edge of the ball.
+
+    labels : (N,), clusters by decreasing size
+    distance : from the point partition
+    n_tied : distinct draws that lie as far with as many clusters, this one included
+    """
+
+    labels: Int[np.ndarray, " N"]
+    distance: float
+    n_tied: int
+
+    @property
+    def n_clusters(self) -> int:
+        return int(self.labels.max()) + 1
+
+
+class Ball(NamedTuple):
+    """The smallest ball of draws around the point partition that holds the level asked for.
+
+    level : asked for; ``coverage`` is what the ball holds, at least that
+    radius : in the unit of ``loss``
+    horizontal : the draw in the ball farthest from its centre
+    upper_vertical : of the draws in the ball with fewest clusters, the farthest
+    lower_vertical : of those with most clusters, the farthest
+    distances, weights : (S,) distance of every distinct draw, and its probability
+    """
+
+    level: float
+    coverage: float
+    radius: float
+    horizontal: Bound
+    upper_vertical: Bound
+    lower_vertical: Bound
+    distances: Float64[np.ndarray, " S"]
+    weights: Float64[np.ndarray, " S"]
+    loss: Loss
+
+    def quantile(self, probability: Any) -> Any:
+        """Distance from the centre that so much of the posterior does not exceed."""
+        return weighted_quantile(self.distances, self.weights, probability)
+
+
+def credible_ball(
+    labels: Any, draws: Any, *, level: float = 0.95, loss: Any = "variation_of_information"
+) -> Ball:
+    """The credible ball around a partition (Wade & Ghahramani 2018, section 4).
+
+    Parameters
+    ----------
+    labels : (N,) its centre
+    draws : (S, N) label draws
+    level : probability that the ball must hold, above 0 and at most 1
+    loss : the distance, at equal prices a = b = 1
+
+    Raises
+    ------
+    ValueError
+        If the level is outside (0, 1], or the centre is a partition of other rows.
+    """
+    if not 0 < level <= 1:
+        raise ValueError(f"Expected level above 0 and at most 1; got {level!r}.")
+    draws, loss = as_label_draws(draws), get_loss(loss).symmetric
+    distances = losses_to_draws(labels, draws, loss)
+    radius = float(weighted_quantile(distances, draws.weights, level))
+    inside = distances <= radius + 1e-12 * max(1.0, radius)
+    counts = draws.n_clusters
+    fewest, most = counts[inside].min(), counts[inside].max()
+
+    def farthest(among: np.ndarray) -> Bound:
+        reach = distances[among].max()
+        tied = np.flatnonzero(among & (distances >= reach - 1e-12 * max(1.0, reach)))
+        return Bound(by_size(draws.labels[tied[0]]), float(reach), len(tied))
+
+    return Ball(
+        level=float(level),
+        coverage=float(draws.weights[inside].sum()),
+        radius=radius,
+        horizontal=farthest(inside),
+        upper_vertical=farthest(inside & (counts == fewest)),
+        lower_vertical=farthest(inside & (counts == most)),
+        distances=distances,
+        weights=draws.weights,
+        loss=loss,
+    )

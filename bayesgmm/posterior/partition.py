@@ -1,0 +1,212 @@
+"""``partition``: from draws of allocations to one partition one can print, and how sure we are of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from bayesgmm.posterior.allocations import draw_allocations, is_fit
+from bayesgmm.posterior.ball import Ball, credible_ball
+from bayesgmm.posterior.doubt import (
+    ClusterDoubt,
+    Matching,
+    RowDoubt,
+    cluster_doubt,
+    doubtful_pairs,
+    match_clusters,
+    row_doubt,
+)
+from bayesgmm.posterior.label_draws import LabelDraws, as_label_draws
+from bayesgmm.posterior.losses import Loss, get_loss
+from bayesgmm.posterior.partition_words import in_doubt, partition_text, partition_warnings
+from bayesgmm.posterior.point import find_point
+from bayesgmm.posterior.representatives import Representatives, find_representatives
+from bayesgmm.posterior.similarity import similarity
+from bayesgmm.random_state import as_seed
+
+if TYPE_CHECKING:
+    import pandas
+
+
+@dataclasses.dataclass(frozen=True, repr=False, eq=False)
+class Partition:
+    """The partition of least expected loss, and the posterior around it.
+
+    Attributes
+    ----------
+    labels : (N,) cluster of every row, numbered from 0 by decreasing size
+    loss : what was minimised, with its unit
+    expected_loss : its mean over the draws, exact
+    n_hits, n_starts : searches that ended at this loss, and all that were made
+    draws : the distinct label draws (S, N) and their probabilities
+    level : of the credible ball and of the clusters' size intervals
+    source : the fit that the draws came from, None for label draws
+    """
+
+    labels: Int[np.ndarray, " N"]
+    loss: Loss
+    expected_loss: float
+    n_hits: int
+    n_starts: int
+    max_clusters: int | None
+    draws: LabelDraws
+    level: float
+    source: Any
+    seed: int
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.labels)
+
+    @property
+    def n_clusters(self) -> int:
+        """Clusters of this partition; :attr:`n_clusters_posterior` says how many the draws have."""
+        return int(self.labels.max()) + 1
+
+    @property
+    def sizes(self) -> Int[np.ndarray, " K"]:
+        """Rows of every cluster (K,), largest first."""
+        return np.bincount(self.labels)
+
+    @cached_property
+    def n_clusters_posterior(self) -> pandas.Series:
+        """Probability of every number of clusters K+, a pandas Series by K+."""
+        import pandas
+
+        most = int(self.draws.n_clusters.max())
+        counts = np.bincount(self.draws.n_clusters, weights=self.draws.weights, minlength=most + 1)[1:]
+        return pandas.Series(counts, index=pandas.RangeIndex(1, most + 1, name="n_clusters"), name="probability")
+
+    @cached_property
+    def similarity(self) -> Float[np.ndarray, "N N"]:
+        """Probability (N, N) that two rows belong together, computed when first asked for, up to 20000 rows.
+
+        From a fit the exact co-clustering probabilities given its parameters, from label draws their share.
+        """
+        return similarity(self.draws if self.source is None else self.source)
+
+    @cached_property
+    def ball(self) -> Ball:
+        """The credible ball around the partition (Wade & Ghahramani 2018)."""
+        return credible_ball(self.labels, self.draws, level=self.level, loss=self.loss)
+
+    @cached_property
+    def representatives(self) -> Representatives:
+        """This partition alone where it speaks for the posterior, else several with their weights."""
+        return find_representatives(self.draws, self.labels, self.loss, random_state=self.seed)
+
+    @cached_property
+    def _tables(self) -> tuple[Int[np.ndarray, "R K"], Matching]:
+        counts = self.draws.counts(self.labels)
+        return counts, match_clusters(self.draws, counts)
+
+    @cached_property
+    def rows(self) -> RowDoubt:
+        """Of every row: membership of the clusters, entropy and second-best cluster."""
+        return row_doubt(self.labels, self.draws, self._tables[1])
+
+    @cached_property
+    def clusters(self) -> ClusterDoubt:
+        """Of every cluster: size interval, presence, stability, cohesion and separation."""
+        return cluster_doubt(*[self._tables[0], self.draws, self._tables[1]], self.level)
+
+    @cached_property
+    def pairs_in_doubt(self) -> list[tuple[int, int, float]]:
+        """The ten pairs of rows whose probability of belonging together is nearest to a half, with it."""
+        return doubtful_pairs(self.draws, self.rows.entropy)
+
+    @property
+    def rows_in_doubt(self) -> Int[np.ndarray, " n"]:
+        """Rows that less than 80 % of the draws put into their cluster, the most doubtful first."""
+        return in_doubt(self.rows)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know, in words."""
+        return partition_warnings(self)
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Every row's cluster, the probability of it, its entropy and its second-best cluster."""
+        import pandas
+
+        second = pandas.array(np.where(self.rows.second < 0, 0, self.rows.second), dtype="Int64")
+        second[self.rows.second < 0] = pandas.NA
+        columns = {
+            "cluster": self.labels,
+            "probability": self.rows.own,
+            "entropy_bits": self.rows.entropy,
+            "second_cluster": second,
+        }
+        return pandas.DataFrame(columns, index=pandas.RangeIndex(self.n_rows, name="row"))
+
+    def __repr__(self) -> str:
+        return partition_text(self)
+
+
+def partition(
+    posterior_or_labels: Any,
+    *,
+    loss: Any = "variation_of_information",
+    a: float = 1.0,
+    b: float = 1.0,
+    unit: str = "bits",
+    max_clusters: int | None = None,
+    n_starts: int = 16,
+    n_draws: int | None = None,
+    level: float = 0.95,
+    random_state: Any = 0,
+) -> Partition:
+    """The partition of least expected loss, with its uncertainty.
+
+    Parameters
+    ----------
+    posterior_or_labels : a posterior; label draws (S, N) from anywhere; or an EM fit, whose rows are allocated at
+        random by its responsibilities (``bayesgmm.bootstrap`` brings in the uncertainty of its parameters)
+    loss : "variation_of_information", "binder", "one_minus_adjusted_rand", or a normalised form; see
+        :func:`bayesgmm.posterior.losses.get_loss`
+    a, b : prices of splitting what belongs together and of joining what does not; above 1 for ``a`` gives fewer
+        clusters, for ``b`` more
+    unit : "bits" or "nats"
+    max_clusters : at most so many clusters; None leaves the search free
+    n_starts : searches from nothing; those from draws and hierarchical cuts come on top
+    n_draws : allocations drawn from a fit; None takes one for every draw of its parameters (EM: 1000)
+    level : of the credible ball and of the clusters' size intervals
+    random_state : int, numpy Generator or JAX key; the same one gives the same partition
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the draws are no label matrix, or an argument cannot be used; the message names it and the remedy.
+
+    References
+    ----------
+    Wade & Ghahramani (2018), Bayesian Analysis 13:559; Dahl, Johnson & Mueller (2022), Journal of Computational
+    and Graphical Statistics 31:1189.
+    """
+    chosen = get_loss(loss, a=a, b=b, unit=unit)
+    if not (isinstance(level, float | int) and 0 < level < 1):
+        raise ValueError(f"Expected level between 0 and 1; got {level!r}.")
+    seed, source = as_seed(random_state), posterior_or_labels if is_fit(posterior_or_labels) else None
+    if source is None:
+        if n_draws is not None:
+            raise ValueError("Expected n_draws for fits only; thin label draws yourself: labels[::10].")
+        draws = as_label_draws(posterior_or_labels)
+    else:
+        draws = as_label_draws(draw_allocations(source, n_draws, seed))
+    found = find_point(draws, chosen, max_clusters=max_clusters, n_starts=n_starts, random_state=seed)
+    return Partition(
+        labels=found.labels,
+        loss=chosen,
+        expected_loss=found.expected_loss,
+        n_hits=found.n_hits,
+        n_starts=found.n_starts,
+        max_clusters=max_clusters,
+        draws=draws,
+        level=float(level),
+        source=source,
+        seed=seed,
+    )

@@ -1,0 +1,133 @@
+"""Several partitions that stand for the posterior where one does not speak for all of it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float64, Int
+
+from bayesgmm.posterior.label_draws import LabelDraws, as_label_draws, by_size
+from bayesgmm.posterior.losses import Loss, get_loss, losses_to_draws
+from bayesgmm.posterior.point import check_integers, find_point
+from bayesgmm.random_state import as_seed
+
+MOST_MEDOIDS = 200  # draws that may begin a group, evenly spaced among the distinct ones
+MOST_LABELS = 2_000_000  # draws x rows that the groups are found with
+MOST_ROUNDS = 10  # of assigning draws and searching each group again
+LEAST_WEIGHT = 0.05  # a smaller group speaks for few
+LEAST_GAIN = 0.2  # share of the remaining expected distance that one more partition must take away
+
+
+class Representatives(NamedTuple):
+    """Partitions and the share of the posterior nearest to each, largest first.
+
+    labels : (L, N), each with clusters by decreasing size
+    weights : (L,) share of the draws nearest to each
+    expected_losses : (L,) expected loss of each over its own draws
+    path : expected distance from a draw to the nearest of 1, 2, ... partitions, as far as the search went
+    """
+
+    labels: Int[np.ndarray, "L N"]
+    weights: Float64[np.ndarray, " L"]
+    expected_losses: Float64[np.ndarray, " L"]
+    path: tuple[float, ...]
+
+
+def find_representatives(
+    draws: Any,
+    point: Any,
+    loss: Any = "variation_of_information",
+    *,
+    n_representatives: int | None = None,
+    most: int = 5,
+    random_state: Any = 0,
+) -> Representatives:
+    """Partitions that minimise the expected loss of a draw to the nearest of them (Balocchi & Wade 2025).
+
+    Groups begin at the draws farthest from what is there (k-medoids, one added at a time) and then turn: every draw
+    goes to its nearest partition, every group's partition is searched for anew.
+
+    Parameters
+    ----------
+    draws : (S, N) label draws
+    point : (N,) the partition of least expected loss, which is the answer for one
+    n_representatives : how many; None adds one while it takes away a fifth of the remaining expected loss and
+        stands for a twentieth of the draws, up to ``most``
+
+    Raises
+    ------
+    ValueError
+        If ``n_representatives`` or ``most`` is not an integer of at least 1.
+    """
+    check_integers(n_representatives=n_representatives, most=most)
+    all_draws, loss, seed = as_label_draws(draws), get_loss(loss), as_seed(random_state)
+    draws = _thinned(all_draws)
+    medoids = _spaced(draws, MOST_MEDOIDS)
+    to_medoids = np.stack([losses_to_draws(draws.labels[i], draws, loss) for i in medoids])
+    labels = np.asarray(by_size(np.asarray(point)))[None]
+    path = [_expected(labels, draws, loss)]
+    wanted = min(n_representatives or most, len(draws.weights))
+    while len(labels) < wanted and path[-1] > 0:
+        more = _improve(_one_more(labels, draws, loss, medoids, to_medoids), draws, loss, seed)
+        reached, share = _expected(more, draws, loss), _assign(more, draws, loss)[1]
+        path.append(reached)
+        if n_representatives is None and (share.min() < LEAST_WEIGHT or reached > (1 - LEAST_GAIN) * path[-2]):
+            break
+        if len(more) == len(labels):
+            break
+        labels = more
+    return _result(labels, all_draws, loss, path)
+
+
+def _thinned(draws: LabelDraws) -> LabelDraws:
+    return draws.of_draws(_spaced(draws, max(MOST_MEDOIDS, MOST_LABELS // draws.n_rows)))
+
+
+def _spaced(draws: LabelDraws, most: int) -> Int[np.ndarray, " m"]:
+    return np.unique(np.linspace(0, len(draws.weights) - 1, most).round().astype(np.intp))
+
+
+def _to_nearest(labels: Int[np.ndarray, "L N"], draws: LabelDraws, loss: Loss) -> tuple[np.ndarray, np.ndarray]:
+    losses = np.stack([losses_to_draws(one, draws, loss) for one in labels])
+    return losses.argmin(axis=0), losses.min(axis=0)
+
+
+def _assign(labels: Int[np.ndarray, "L N"], draws: LabelDraws, loss: Loss) -> tuple[np.ndarray, np.ndarray]:
+    nearest, _ = _to_nearest(labels, draws, loss)
+    return nearest, np.bincount(nearest, weights=draws.weights, minlength=len(labels))
+
+
+def _expected(labels: Int[np.ndarray, "L N"], draws: LabelDraws, loss: Loss) -> float:
+    return float(draws.weights @ _to_nearest(labels, draws, loss)[1])
+
+
+def _one_more(labels, draws: LabelDraws, loss: Loss, medoids, to_medoids) -> Int[np.ndarray, "L N"]:
+    """The partitions and the draw that, added to them, takes most away."""
+    _, present = _to_nearest(labels, draws, loss)
+    reached = np.minimum(to_medoids, present) @ draws.weights
+    return np.concatenate([labels, by_size(draws.labels[medoids[reached.argmin()]])[None]])
+
+
+def _improve(labels, draws: LabelDraws, loss: Loss, seed: int) -> Int[np.ndarray, "L N"]:
+    """Assign and search in turn until nothing gets nearer; groups without draws go."""
+    reached = _expected(labels, draws, loss)
+    for _ in range(MOST_ROUNDS):
+        nearest, _ = _to_nearest(labels, draws, loss)
+        groups = [draws.of_draws(nearest == group) for group in np.unique(nearest)]
+        found = [find_point(group, loss, n_starts=1, random_state=seed).labels for group in groups]
+        candidate = np.unique(np.stack(found), axis=0)
+        now = _expected(candidate, draws, loss)
+        if now >= reached - 1e-12:
+            break
+        labels, reached = candidate, now
+    return labels
+
+
+def _result(labels, draws: LabelDraws, loss: Loss, path: list[float]) -> Representatives:
+    nearest, losses = _to_nearest(labels, draws, loss)
+    weights = np.bincount(nearest, weights=draws.weights, minlength=len(labels))
+    held = np.bincount(nearest, weights=draws.weights * losses, minlength=len(labels))
+    order = np.argsort(-weights, kind="stable")
+    order = order[weights[order] > 0]
+    return Representatives(labels[order], weights[order], (held[order] / weights[order]), tuple(path))
