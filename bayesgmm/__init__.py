@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from bayesgmm.criteria.compare import Comparison, compare
     from bayesgmm.criteria.select import Selection, select
     from bayesgmm.data import Data, as_data, list_datasets, load_dataset
+    from bayesgmm.inference.bootstrap import bootstrap
     from bayesgmm.inference.em import EM
     from bayesgmm.inference.fit import fit
     from bayesgmm.inference.nuts import NUTS
     from bayesgmm.inference.result import EMResult, Status
     from bayesgmm.mixture import Mixture
+    from bayesgmm.posterior.agreement import partition_agreement
+    from bayesgmm.posterior.partition import Partition, partition
     from bayesgmm.posterior.posterior import Posterior
     from bayesgmm.report import write_report
 
@@ -37,6 +40,10 @@ _MODULE_OF = {
     "as_data": "bayesgmm.data",
     "load_dataset": "bayesgmm.data",
     "list_datasets": "bayesgmm.data",
+    "partition": "bayesgmm.posterior.partition",
+    "Partition": "bayesgmm.posterior.partition",
+    "partition_agreement": "bayesgmm.posterior.agreement",
+    "bootstrap": "bayesgmm.inference.bootstrap",
     "select": "bayesgmm.criteria.select",
     "Selection": "bayesgmm.criteria.select",
     "compare": "bayesgmm.criteria.compare",
@@ -58,6 +65,10 @@ __all__ = [  # noqa: RUF022 - in the order a reader meets them
     "as_data",
     "load_dataset",
     "list_datasets",
+    "partition",
+    "Partition",
+    "partition_agreement",
+    "bootstrap",
     "select",
     "Selection",
     "compare",

@@ -25,6 +25,9 @@ class Diag(Structure):
     def n_parameters(self, n_components, n_features):
         return n_components * n_features
 
+    def rows_needed(self, n_features):
+        return 3
+
     def features(self, x):
         xp = namespace(x)
         return xp.concatenate([xp.ones_like(x[:1]), x, x**2])

@@ -25,6 +25,9 @@ class Full(Structure):
     def n_parameters(self, n_components, n_features):
         return n_components * n_features * (n_features + 1) // 2
 
+    def rows_needed(self, n_features):
+        return n_features + 2
+
     def features(self, x):
         xp = namespace(x)
         return xp.concatenate([xp.ones_like(x[:1]), x, dense.vech_features(x)])

@@ -26,6 +26,9 @@ class Spherical(Structure):
     def n_parameters(self, n_components, n_features):
         return n_components
 
+    def rows_needed(self, n_features):
+        return 3
+
     def features(self, x):
         xp = namespace(x)
         return xp.concatenate([xp.ones_like(x[:1]), x, xp.sum(x**2, axis=0, keepdims=True)])

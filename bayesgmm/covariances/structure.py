@@ -80,6 +80,10 @@ class Structure(abc.ABC):
     def n_parameters(self, n_components: int, n_features: int) -> int:
         """Free parameters of the covariances alone."""
 
+    @abc.abstractmethod
+    def rows_needed(self, n_features: int) -> int:
+        """Rows that a component must hold for its own covariance to be more than an accident of them."""
+
     # ---- the kernel: features and natural parameters
 
     @abc.abstractmethod

@@ -24,6 +24,9 @@ class Tied(Structure):
     def n_parameters(self, n_components, n_features):
         return n_features * (n_features + 1) // 2
 
+    def rows_needed(self, n_features):
+        return 1
+
     def features(self, x):
         xp = namespace(x)
         return xp.concatenate([xp.ones_like(x[:1]), x])

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from bayesgmm.covariances import get_structure
 from bayesgmm.data import Data, as_data, check_fit, check_sample_weight
-from bayesgmm.inference.degeneracy import SPIKE, relative_variances
 from bayesgmm.inference.em import EM, fit_many
 from bayesgmm.inference.fit import prepare
 from bayesgmm.inference.result import EMResult
@@ -44,7 +43,7 @@ OnCell = Callable[[str, int, EMResult | None], None]
 class Selection:
     """The fits of a sweep, and which of them a criterion prefers. Every criterion: smaller is better.
 
-    A fit with a spike (a component whose likelihood is unbounded) is shown, but never preferred to a sound one.
+    A fit with a degenerate component (a spike, or too few rows) is shown, but never preferred to a sound one.
 
     Attributes
     ----------
@@ -68,7 +67,7 @@ class Selection:
 
     @cached_property
     def _sound(self) -> list[Cell]:
-        return [cell for cell, fit in self.fits.items() if not has_spike(fit)]
+        return [cell for cell, fit in self.fits.items() if not fit.degeneracies]
 
     @property
     def best(self) -> EMResult:
@@ -81,7 +80,7 @@ class Selection:
         best, name = self.order[0], self.criterion.upper()
         out = list(self.best.warnings)
         if not self._sound:
-            out.append(f"every fit has a spike, so {name} compares nothing here.")
+            out.append(f"every fit has a degenerate component, so {name} compares nothing here.")
         for cell in sorted(self.fits.keys() - set(self.order), key=self.value):
             if self.value(cell) < self.value(best):
                 out.append(
@@ -241,14 +240,6 @@ def _row_of_cells(data: Data, name: str, counts: list[int], engine: EM, weight, 
             yield k, engine.run(problem(k))
         except (ArithmeticError, ValueError) as failure:
             yield k, failure
-
-
-def has_spike(fit: EMResult) -> bool:
-    """Whether a component's standard deviation is below 1e-3 of the data's in some direction."""
-    variances = relative_variances(
-        fit.mixture, fit.standardisation.forward(fit.observed.rows), fit.sample_weight
-    )
-    return not bool((variances > SPIKE).all())
 
 
 def _table_row(cell: Cell, fit: EMResult) -> dict[str, Any]:

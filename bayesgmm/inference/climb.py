@@ -22,14 +22,16 @@ from jax import lax
 from numpy.typing import NDArray
 
 from bayesgmm.covariances import Array, Moments, PseudoMoments, Structure
-from bayesgmm.float64 import in_float64
+from bayesgmm.float64 import in_float64, to_device
 from bayesgmm.kernel import Rows, statistics
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 
 CHUNK = 60  # evaluations between two looks from the host
 GROUP = 8  # columns of one program
-SMALL = 20_000  # rows x slots up to which every group is padded to GROUP: compiling would cost more than it saves
+SMALL = (
+    20_000  # rows x slots up to which every group is padded to GROUP: compiling would cost more than it saves
+)
 PLAIN_STEPS = 6  # EM steps before the first leap
 LONGEST = 256.0  # leaps are at most so many EM steps long
 RUNNING, CONVERGED, MAX_STEPS, NON_FINITE, RETIRED = range(5)
@@ -39,7 +41,8 @@ class Climb(NamedTuple):
     """Where every column stands (leading axis C).
 
     ``mixture`` is evaluated next and comes from the statistics ``here``; ``before`` are those that led to
-    ``here`` by one EM step, or, while a leap is on trial, what to fall back on.
+    ``here`` by one EM step, or, while a leap is on trial, what to fall back on. ``plain`` counts the steps since
+    the last leap.
     """
 
     mixture: Mixture
@@ -48,7 +51,7 @@ class Climb(NamedTuple):
     objective: Array
     gain: Array
     remaining: Array
-    leap: Array
+    longest: Array
     slowest: Array
     on_trial: Array
     plain: Array
@@ -76,8 +79,8 @@ def initial(start: Mixture, n_statistics: int) -> Climb:
         objective=np.full(c, -np.inf),
         gain=np.zeros(c),
         remaining=np.full(c, np.inf),
-        leap=np.full(c, 4.0),
-        slowest=np.ones(c),
+        longest=np.full(c, 4.0),
+        slowest=np.zeros(c),
         on_trial=np.zeros(c, bool),
         plain=np.zeros(c, int),
         status=np.full(c, RUNNING),
@@ -109,6 +112,8 @@ def climb(
     """
     shapes = jax.eval_shape(structure.features, jax.ShapeDtypeStruct(rows.blocks.shape[1:], np.float32))
     state = initial(start, shapes.shape[0])
+    with jax.enable_x64(True):  # on the device once, not once a chunk
+        rows, prior, settings = to_device((rows, prior, settings))
     history: list[list[float]] = [[] for _ in range(state.objective.size)]
     while (running := np.flatnonzero(state.status == RUNNING)).size:
         for first in range(0, running.size, GROUP):
@@ -122,12 +127,17 @@ def climb(
     return state, history
 
 
+def columns_of(state: Climb, which: slice | NDArray[np.intp]) -> Climb:
+    """Some columns of a state on the host."""
+    return jax.tree.map(lambda leaf: leaf[which], state)
+
+
 def _run_group(structure, rows, state: Climb, columns: NDArray, prior, settings):
     """One chunk of steps for some columns; the others stay as they are."""
     small = int(rows.total_weight) * state.mixture.n_components <= SMALL
     size = GROUP if small else 1 << int(columns.size - 1).bit_length()
     index = np.resize(columns, size)
-    group = jax.tree.map(lambda leaf: leaf[index], state)
+    group = columns_of(state, index)
     group.status[columns.size :] = RETIRED
     group, chunk = _advance_in_float64(structure, rows, group, prior, settings)
 
@@ -142,7 +152,7 @@ def _run_group(structure, rows, state: Climb, columns: NDArray, prior, settings)
 def _retire(state: Climb, race: slice, sound: Callable[[Mixture], NDArray[np.bool_]]) -> None:
     """Stop columns whose estimated limit, taken generously, lies below what a sound column has reached."""
     objective = np.where(np.isfinite(state.objective[race]), state.objective[race], -np.inf)
-    leader = np.max(np.where(sound(jax.tree.map(lambda a: a[race], state.mixture)), objective, -np.inf))
+    leader = np.max(np.where(sound(columns_of(state, race).mixture), objective, -np.inf))
     behind = objective + 10.0 * state.remaining[race] < leader
     status = state.status[race]
     status[(status == RUNNING) & behind] = RETIRED
@@ -174,80 +184,91 @@ def advance(
 
 
 def evaluate(structure: Structure, rows: Rows, state: Climb, prior: FiniteMixture | None, settings: Settings):
-    """One evaluation of every running column: judge it, and step, leap or fall back."""
+    """One evaluation of every running column: judge it, then step, leap or fall back."""
     values, objective = statistics(structure, state.mixture.natural(), rows)
     if prior is not None:
         objective = objective + jax.vmap(prior.log_prior)(state.mixture)
     running = state.status == RUNNING
     noise = 4 * jnp.finfo(objective.dtype).eps * (jnp.abs(objective) + rows.total_weight)
-    failed = state.on_trial & ~(objective >= state.objective - noise)
-    gain = objective - state.objective
-    remaining, slowest = _remaining(state, values, gain)
-    status = _judge(state, objective, gain, remaining, noise, rows.total_weight, settings)
-    status = jnp.where(running & ~failed, status, state.status)
-
-    target, leaping, length = _leap(state, values, settings)
-    target = jnp.where(_columns(failed, values), state.before, target)
-    moved = maximisation(structure, target, rows, prior, settings.regularisation)
-    going = status == RUNNING
-    longer = jnp.where(state.on_trial & (length >= state.leap), jnp.minimum(4 * state.leap, LONGEST), state.leap)
+    failed = running & state.on_trial & ~(objective >= state.objective - noise)
     kept = running & ~failed
+    gain = objective - state.objective
+    leap = _leap(state, values, settings)
+    remaining = _remaining(state, gain, leap, settings)
+    status = jnp.where(kept, _judge(state, objective, gain, remaining, noise, rows, settings), state.status)
+    going = status == RUNNING
+    leaping = kept & leap.possible
+    target = jnp.where(_columns(leaping, values), leap.target, values)
+    target = jnp.where(_columns(failed, values), state.before, target)
+    longest = jnp.where(leaping & (leap.length >= state.longest), 4 * state.longest, state.longest)
     new = Climb(
-        mixture=_choose(going, moved, state.mixture),
+        mixture=_choose(
+            going, maximisation(structure, target, rows, prior, settings.regularisation), state.mixture
+        ),
         here=target,
         before=jnp.where(_columns(leaping, values), values, state.here),
         objective=jnp.where(kept, objective, state.objective),
         gain=jnp.where(kept, gain, state.gain),
         remaining=jnp.where(kept, remaining, state.remaining),
-        leap=jnp.where(failed, jnp.maximum(state.leap / 2, 1.0), longer),
-        slowest=jnp.where(kept, slowest, state.slowest),
-        on_trial=going & leaping & ~failed,
+        longest=jnp.clip(jnp.where(failed, state.longest / 8, longest), 2.0, LONGEST),
+        slowest=jnp.where(
+            kept & (state.plain >= 1), jnp.maximum(leap.slowness, 0.7 * state.slowest), state.slowest
+        ),
+        on_trial=going & leaping,
         plain=jnp.where(failed | leaping, 0, state.plain + 1),
         status=status,
-        n_steps=state.n_steps + (going & ~failed),
+        n_steps=state.n_steps + (going & kept),
     )
     return new, jnp.where(kept, objective, jnp.nan)
 
 
-def _remaining(state: Climb, values: Array, gain: Array) -> tuple[Array, Array]:
-    """Estimated gain still to come, after Aitken (Boehning et al. 1994), and the slowest recent rate behind it.
+class _Leap(NamedTuple):
+    """SQUAREM's extrapolation: where to, how far, whether it may be tried, and how slow the column is."""
 
-    Gains shrink by a rate per step. Between two plain steps the rate is seen; after a leap only faster directions
-    show, so the slowest rate met lately is remembered and the larger of the two is used.
+    target: Array
+    length: Array
+    possible: Array
+    slowness: Array
+    shrinking: Array
+
+
+def _leap(state: Climb, values: Array, settings: Settings) -> _Leap:
+    """Extrapolate from the last three statistics; ``slowness`` estimates 1 / (1 - rate of the error)."""
+    first = state.here - state.before
+    second = (values - state.here) - first
+    axes = (-2, -1)
+    slowness = jnp.sqrt(jnp.sum(first**2, axes) / jnp.maximum(jnp.sum(second**2, axes), 1e-300))
+    length = jnp.clip(slowness, 1.0, state.longest)
+    far = _columns(length, values)
+    target = state.before + 2 * far * first + far**2 * second
+    # The first feature is 1, so these are counts; a leap must not empty a component.
+    feasible = jnp.all(target[..., 0] >= 0.2 * values[..., 0], axis=-1)
+    ready = settings.accelerate & (state.plain >= 1) & (state.n_steps >= PLAIN_STEPS) & (length > 1.0)
+    return _Leap(target, length, ready & feasible, slowness, jnp.sum(first * second, axes) < 0)
+
+
+def _remaining(state: Climb, gain: Array, leap: _Leap, settings: Settings) -> Array:
+    """Estimated gain still to come, after Aitken (Boehning et al. 1994): gains shrink by a rate per step.
+
+    Between two plain steps the rate is seen. A column that leaps shows only its faster directions, so there the
+    rate follows from the slowness met lately: errors shrink by ``1 - 1 / slowness``, gains by its square.
     """
-    two_plain = state.plain >= 2
-    rate = gain / jnp.where(state.gain > 0, state.gain, jnp.inf)
-    seen = jnp.where(two_plain & (rate > 0), jnp.minimum(rate, 1.0), 0.0)
-    # Only a column that leaps needs a memory; in plain EM the last rate is the best estimate.
-    slowest = jnp.where(two_plain, seen, jnp.maximum(seen, 0.0))
-    slowest = jnp.maximum(slowest, jnp.where(two_plain & ~(state.leap > 4.0), 0.0, state.slowest * 0.98))
-    remaining = jnp.where((slowest > 0) & (slowest < 1), gain * slowest / (1 - slowest), jnp.inf)
-    return jnp.where(state.on_trial | (state.plain < 1), state.remaining, remaining), slowest
+    seen = jnp.where(state.plain >= 2, gain / jnp.where(state.gain > 0, state.gain, jnp.inf), 1.0)
+    slowness = jnp.maximum(leap.slowness, 0.7 * state.slowest)
+    followed = jnp.where(leap.shrinking, jnp.maximum((1 - 1 / jnp.maximum(slowness, 1.0)) ** 2, 0.2), 1.0)
+    leaps = settings.accelerate & (state.n_steps >= PLAIN_STEPS)
+    rate = jnp.where(leaps, followed, seen)
+    remaining = jnp.where((rate > 0) & (rate < 1), gain * rate / (1 - rate), jnp.inf)
+    return jnp.where(state.on_trial | (state.plain < 1), state.remaining, remaining)
 
 
-def _judge(state, objective, gain, remaining, noise, total_weight, settings: Settings) -> Array:
+def _judge(state: Climb, objective, gain, remaining, noise, rows: Rows, settings: Settings) -> Array:
     """Status of each column. A fall (regularisation is no part of the likelihood) is small or goes on."""
-    target = settings.tol * total_weight
+    target = settings.tol * rows.total_weight
     small = jnp.where(gain < 0, -gain < target, remaining < target) | (jnp.abs(gain) <= noise)
     status = jnp.where(small & (state.n_steps > 1) & ~state.on_trial, CONVERGED, RUNNING)
     status = jnp.where((status == RUNNING) & (state.n_steps >= settings.max_steps), MAX_STEPS, status)
     return jnp.where(jnp.isfinite(objective), status, NON_FINITE)
-
-
-def _leap(state: Climb, values: Array, settings: Settings) -> tuple[Array, Array, Array]:
-    """Where to go next: the EM step's own statistics, or SQUAREM's extrapolation; whether it leaps; how far."""
-    first = state.here - state.before
-    second = (values - state.here) - first
-    axes = (-2, -1)
-    length = jnp.sqrt(jnp.sum(first**2, axes) / jnp.maximum(jnp.sum(second**2, axes), 1e-300))
-    length = jnp.clip(length, 1.0, state.leap)
-    far = length[:, None, None]
-    target = state.before + 2 * far * first + far**2 * second
-    counts, plain = target[..., 0], values[..., 0]  # the first feature is 1
-    feasible = jnp.all(counts >= 0.2 * plain, axis=-1)
-    ready = settings.accelerate & (state.plain >= 2) & (state.n_steps >= PLAIN_STEPS) & (length > 1.0)
-    leaping = ready & feasible
-    return jnp.where(_columns(leaping, values), target, values), leaping, length
 
 
 def maximisation(

@@ -35,21 +35,30 @@ def smallest_relative_variance(mixture: Mixture, problem: Problem) -> NDArray[np
     return np.nan_to_num(variances, nan=0.0).min(axis=-1)
 
 
-def fit_warnings(status, mixture: Mixture, problem: Problem, spike: bool) -> tuple[str, ...]:
-    """What a reader of the fit must know, in words."""
-    out = [] if status.ok else [status.value]
-    if spike:
-        variances = relative_variances(mixture, problem.rows, problem.sample_weight)
-        names = ", ".join(str(i) for i in np.flatnonzero(~(variances > SPIKE)))
-        out.append(
-            f"component {names} is a spike: its standard deviation is below 1e-3 of the data's, so the likelihood "
-            "is unbounded there and means nothing. Use fewer components, or EM(objective='posterior')."
-        )
+def spikes(mixture: Mixture, problem: Problem) -> NDArray[np.intp]:
+    """Components whose standard deviation is below 1e-3 of the data's in some direction."""
+    return np.flatnonzero(~(relative_variances(mixture, problem.rows, problem.sample_weight) > SPIKE))
+
+
+def starved(mixture: Mixture, problem: Problem) -> NDArray[np.intp]:
+    """Components that hold too few rows to determine a covariance of their own."""
     counts = np.exp(mixture.log_weights) * problem.sample_weight.sum()
-    few = np.flatnonzero(counts < problem.rows.shape[1] + 1)
-    if few.size and not spike:
-        worst = few[np.argmin(counts[few])]
+    return np.flatnonzero(counts < mixture.structure.rows_needed(mixture.n_features))
+
+
+def degeneracy_warnings(mixture: Mixture, problem: Problem) -> tuple[str, ...]:
+    """What is wrong with the components, in words."""
+    out = []
+    thin = spikes(mixture, problem)
+    if thin.size:
         out.append(
-            f"component {worst} holds only {counts[worst]:.1f} rows; its covariance is not determined by them."
+            f"component {', '.join(map(str, thin))} is a spike: its standard deviation is below 1e-3 of the data's, "
+            "so the likelihood is unbounded there and means nothing. Use fewer components, or "
+            "EM(objective='posterior')."
         )
+    few = np.setdiff1d(starved(mixture, problem), thin)
+    if few.size:
+        rows = np.exp(mixture.log_weights[few]) * problem.sample_weight.sum()
+        held = ", ".join(f"{i} ({n:.1f})" for i, n in zip(few, rows, strict=True))
+        out.append(f"component {held} holds too few rows (in brackets) to determine a covariance of its own.")
     return tuple(out)

@@ -42,7 +42,7 @@ class EMResult(MixturePredictor):
     n_steps : EM steps of the winning start
     history : (n_steps + 1,) objective before each step and at the end
     restarts : final objective of every start, -inf where it failed
-    warnings : what a reader must know, in words
+    degeneracies : components that the likelihood likes and a statistician does not, in words
     """
 
     observed: Data
@@ -57,7 +57,7 @@ class EMResult(MixturePredictor):
     status: Status
     history: NDArray[np.float64]
     restarts: NDArray[np.float64]
-    warnings: tuple[str, ...]
+    degeneracies: tuple[str, ...]
     seconds: float
 
     kind = "EM"
@@ -95,6 +95,11 @@ class EMResult(MixturePredictor):
         return self._user.covariances
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know, in words."""
+        return (*(() if self.status.ok else (self.status.value,)), *self.degeneracies)
+
+    @property
     def n_parameters(self) -> int:
         return self.mixture.n_parameters
 
@@ -125,7 +130,8 @@ class EMResult(MixturePredictor):
         head = (
             f"EM fit of {self.n_components} {self.covariance_type} component"
             f"{'s' * (self.n_components > 1)} to {self.observed.name} "
-            f"({self.observed.n_rows} x {self.observed.n_features}): log-likelihood {self.log_likelihood:.4f}, BIC {self.bic:.4f}, {self.n_steps} steps, {converged}"
+            f"({self.observed.n_rows} x {self.observed.n_features}): "
+            f"log-likelihood {self.log_likelihood:.4f}, BIC {self.bic:.4f}, {self.n_steps} steps, {converged}"
         )
         notes = [f"warning: {w}" for w in self.warnings]
         return "\n".join([head, component_table(self), *notes])

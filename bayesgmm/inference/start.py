@@ -35,7 +35,10 @@ def start_labels(
         lambda: _random_centres(rows, n_components, rng),
         lambda: _random_centres(sphered, n_components, rng),
     )
-    return out + [kinds[i % len(kinds)]() for i in range(n_init - len(out))]
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):  # handing a few thousand rows to threads costs k-means more than it saves
+        return out + [kinds[i % len(kinds)]() for i in range(n_init - len(out))]
 
 
 def sample_rows(rows: NDArray[np.float64], sample_weight: NDArray[np.float64], rng: np.random.Generator):
@@ -115,4 +118,4 @@ def _half(n_features: int, rng: np.random.Generator) -> NDArray[np.intp]:
 def _tree(rows: NDArray[np.float64], n_components: int, linkage: str) -> NDArray[np.intp]:
     from scipy.cluster import hierarchy
 
-    return hierarchy.cut_tree(hierarchy.linkage(rows, linkage), n_components)[:, 0]
+    return hierarchy.fcluster(hierarchy.linkage(rows, linkage), n_components, "maxclust").astype(np.intp) - 1

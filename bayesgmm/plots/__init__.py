@@ -3,13 +3,19 @@
 - ``components``: the mixture over the data (densities, ellipses, or a grid of pairs).
 - ``criteria``: an information criterion over the number of components, a curve a covariance structure.
 - ``membership``: how uncertain each row's component is.
+- ``similarity``: how probable it is that two rows belong together, with the partition drawn in.
+- ``ball``: the partition and the bounds of its credible ball.
+- ``n_clusters``: the posterior of the number of clusters, beside its prior.
 - ``trace``, ``forest``: the draws of a posterior, by ArviZ.
 """
 
+from bayesgmm.plots.ball import ball
 from bayesgmm.plots.components import components
 from bayesgmm.plots.criteria import criteria
 from bayesgmm.plots.forest import forest
 from bayesgmm.plots.membership import membership
+from bayesgmm.plots.n_clusters import n_clusters
+from bayesgmm.plots.similarity import similarity
 from bayesgmm.plots.trace import trace
 
-__all__ = ["components", "criteria", "forest", "membership", "trace"]
+__all__ = ["ball", "components", "criteria", "forest", "membership", "n_clusters", "similarity", "trace"]

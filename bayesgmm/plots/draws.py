@@ -9,7 +9,10 @@ NAMES = ("weights", "means")
 
 
 def quantities(posterior: Any, var_names: Sequence[str]) -> Any:
-    """An ArviZ tree with variables ``weight`` and ``mean of <feature>``, (chain, draw, component) each."""
+    """An ArviZ tree with variables ``weight`` and ``mean of <feature>``, (chain, draw, component) each.
+
+    The weight of an only component is always 1 and left out.
+    """
     import xarray as xr
 
     if not hasattr(posterior, "data"):
@@ -25,10 +28,12 @@ def quantities(posterior: Any, var_names: Sequence[str]) -> Any:
     group = posterior.data["posterior"]
     found = {}
     for name in wanted:
-        if name == "weights":
+        if name == "weights" and posterior.n_components > 1:
             found["weight"] = group["weights"]
-        else:
+        elif name == "means":
             for feature in posterior.observed.feature_names:
                 found[f"mean of {feature}"] = group["means"].sel(feature=feature, drop=True)
+    if not found:
+        raise ValueError("One component has no weight to draw: it is always 1. Draw var_names=['means'].")
     sample_stats = xr.Dataset({"diverging": posterior.data["sample_stats"]["diverging"]})
     return xr.DataTree.from_dict({"posterior": xr.Dataset(found), "sample_stats": sample_stats})

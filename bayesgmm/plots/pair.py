@@ -101,9 +101,9 @@ def _limits(ax: Any, rows: np.ndarray, point: Dense) -> None:
     reach = radius(LEVELS[-1]) * np.sqrt(np.diagonal(point.covariances, axis1=1, axis2=2))
     low, high = rows.min(axis=0), rows.max(axis=0)
     extent = high - low
-    low = np.maximum(np.minimum(low, (point.means - reach).min(axis=0)), low - 0.25 * extent) - 0.04 * extent
+    low = np.maximum(np.minimum(low, (point.means - reach).min(axis=0)), low - 0.5 * extent) - 0.04 * extent
     high = (
-        np.minimum(np.maximum(high, (point.means + reach).max(axis=0)), high + 0.25 * extent) + 0.04 * extent
+        np.minimum(np.maximum(high, (point.means + reach).max(axis=0)), high + 0.5 * extent) + 0.04 * extent
     )
     ax.set_xlim(low[0], high[0])
     ax.set_ylim(low[1], high[1])

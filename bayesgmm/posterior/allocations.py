@@ -25,7 +25,7 @@ def is_fit(candidate: Any) -> bool:
     return isinstance(getattr(candidate, "draws", None), Mixture) and hasattr(candidate, "observed")
 
 
-def draw_allocations(fit: Any, n_draws: int | None = None, random_state: Any = 0) -> Int[np.ndarray, "S N"]:
+def draw_allocations(fit: Any, n_draws: Any = None, random_state: Any = 0) -> Int[np.ndarray, "S N"]:
     """Draw the component (S, N) of every row of a fit, independently given each draw's parameters.
 
     Parameters

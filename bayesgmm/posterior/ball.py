@@ -55,7 +55,7 @@ class Ball(NamedTuple):
 
 
 def credible_ball(
-    labels: Any, draws: Any, *, level: float = 0.95, loss: Any = "variation_of_information"
+    labels: Any, draws: Any, *, level: Any = 0.95, loss: Any = "variation_of_information"
 ) -> Ball:
     """The credible ball around a partition (Wade & Ghahramani 2018, section 4).
 

@@ -68,19 +68,19 @@ class JointTables:
     def together(self, rows: Int[np.ndarray, " n"], own: Int[np.ndarray, " n"]) -> Float64[np.ndarray, "n C"]:
         """The expected rise of J for each row, once taken out of its own cluster."""
         if len(rows) == 1:
-            out = self.together_new(rows[0])[None]
+            out = self.together_new(int(rows[0]))[None]
             out[0, own[0]] = self._draws.weights @ self.own_steps(rows, own)[0]
             return out
         order = np.argsort(own, kind="stable")
-        members = self._draws.sparse(rows[order])
-        out = members @ self._gains
+        codes = self._draws.codes[rows[order]]
+        out = np.empty((len(rows), self._counts.shape[1]))
+        out[order] = self._draws.sparse(codes) @ self._gains
         bounds = np.searchsorted(own[order], np.arange(self._counts.shape[1] + 1))
         for cluster, (begin, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
             if begin < end:
-                out[begin:end, cluster] = members[begin:end] @ self._step[self._counts[:, cluster] - 1]
-        back = np.empty_like(out)
-        back[order] = out
-        return back
+                without = self._step[self._counts[:, cluster] - 1]
+                out[order[begin:end], cluster] = without.take(codes[begin:end]) @ self._draws.weights
+        return out
 
     def own_steps(self, rows: Int[np.ndarray, " n"], own: Int[np.ndarray, " n"]) -> Float64[np.ndarray, "n S"]:
         """The step of g that each row makes in its own cluster in every draw."""

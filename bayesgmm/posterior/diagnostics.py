@@ -84,13 +84,13 @@ def diagnose(posterior: Any) -> Diagnostics:
     n_divergent = int(stats["diverging"].values.sum())
     deepest = 2 ** getattr(posterior.engine, "max_tree_depth", 30) - 1
     n_deepest = int((stats["n_steps"].values >= deepest).sum())
-    found = dict(
-        invariants=invariants,
-        parameters=parameters,
-        n_divergent=n_divergent,
-        ebfmi=ebfmi,
-        n_deepest=n_deepest,
-    )
+    found = {
+        "invariants": invariants,
+        "parameters": parameters,
+        "n_divergent": n_divergent,
+        "ebfmi": ebfmi,
+        "n_deepest": n_deepest,
+    }
     return Diagnostics(**found, warnings=_warnings(found, chains, stats["lp"].size))
 
 

@@ -79,7 +79,7 @@ def row_doubt(labels: Int[np.ndarray, " N"], draws: LabelDraws, matching: Matchi
     k = int(labels.max()) + 1
     indicator = np.zeros((len(matching.cluster), k))
     indicator[np.arange(len(indicator)), matching.cluster] = 1.0
-    membership = np.concatenate([draws.sparse(rows) @ indicator for rows in draws.row_blocks()])
+    membership = np.concatenate([draws.sparse(draws.codes[rows]) @ indicator for rows in draws.row_blocks()])
     membership = np.clip(membership, 0.0, 1.0)
     each = np.arange(len(labels))
     others = membership.copy()

@@ -63,12 +63,12 @@ class LabelDraws:
         """Rows in every (draw, cluster)."""
         return self.counts(np.zeros(self.n_rows, np.intp))[:, 0]
 
-    def sparse(self, rows: Int[np.ndarray, " n"]) -> scipy.sparse.csr_matrix:
-        """Some rows as a sparse matrix (n, R) that holds the draw's probability at each of the row's clusters."""
-        s = len(self.weights)
-        start = np.arange(0, len(rows) * s + 1, s)
-        shape = (len(rows), len(self.cluster_weights))
-        return scipy.sparse.csr_matrix((np.tile(self.weights, len(rows)), self.codes[rows].ravel(), start), shape=shape)
+    def sparse(self, codes: Int[np.ndarray, "n S"]) -> scipy.sparse.csr_matrix:
+        """Rows, given by their codes, as a sparse matrix (n, R) that holds the draw's probability at each code."""
+        n, s = codes.shape
+        start = np.arange(0, n * s + 1, s)
+        shape = (n, len(self.cluster_weights))
+        return scipy.sparse.csr_matrix((np.tile(self.weights, n), codes.ravel(), start), shape=shape)
 
     def row_blocks(self) -> Iterator[Int[np.ndarray, " n"]]:
         """All rows in blocks small enough for :meth:`sparse`."""

@@ -19,9 +19,9 @@ import numpy as np
 from jaxtyping import Float64, Int
 from scipy.special import xlogy
 
-from bayesgmm.posterior.label_draws import LabelDraws, as_label_draws, by_size
+from bayesgmm.posterior.label_draws import as_label_draws, by_size
 
-Masses = Float64[np.ndarray, "*draws"] | float
+Masses = Float64[np.ndarray, "..."] | float  # numbers, or arrays that broadcast
 UNITS = {"nats": 1.0, "bits": float(np.log(2.0))}
 
 

@@ -41,8 +41,8 @@ def find_point(
     draws: Any,
     loss: Any = "variation_of_information",
     *,
-    max_clusters: int | None = None,
-    n_starts: int = 16,
+    max_clusters: Any = None,
+    n_starts: Any = 16,
     random_state: Any = 0,
 ) -> Point:
     """Search for the partition of least expected loss (Dahl, Johnson & Mueller 2022).

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from bayesgmm.posterior.label_draws import LabelDraws, as_label_draws, by_size
-from bayesgmm.posterior.losses import Loss, get_loss, losses_to_draws
+from bayesgmm.posterior.losses import Loss, distance, get_loss, losses_to_draws
 from bayesgmm.posterior.point import check_integers, find_point
 from bayesgmm.random_state import as_seed
 
@@ -16,7 +16,8 @@ MOST_MEDOIDS = 200  # draws that may begin a group, evenly spaced among the dist
 MOST_LABELS = 2_000_000  # draws x rows that the groups are found with
 MOST_ROUNDS = 10  # of assigning draws and searching each group again
 LEAST_WEIGHT = 0.05  # a smaller group speaks for few
-LEAST_GAIN = 0.2  # share of the remaining expected distance that one more partition must take away
+LEAST_GAIN = 0.2  # share of the remaining expected loss that one more partition must take away
+LEAST_STEP = 0.01  # and share of the largest loss there is: a row or two that waver are no second opinion
 
 
 class Representatives(NamedTuple):
@@ -39,8 +40,8 @@ def find_representatives(
     point: Any,
     loss: Any = "variation_of_information",
     *,
-    n_representatives: int | None = None,
-    most: int = 5,
+    n_representatives: Any = None,
+    most: Any = 5,
     random_state: Any = 0,
 ) -> Representatives:
     """Partitions that minimise the expected loss of a draw to the nearest of them (Balocchi & Wade 2025).
@@ -52,8 +53,8 @@ def find_representatives(
     ----------
     draws : (S, N) label draws
     point : (N,) the partition of least expected loss, which is the answer for one
-    n_representatives : how many; None adds one while it takes away a fifth of the remaining expected loss and
-        stands for a twentieth of the draws, up to ``most``
+    n_representatives : how many; None adds one, up to ``most``, while it takes away a fifth of the remaining expected
+        loss, and a hundredth of the loss between one cluster and single rows, and stands for a twentieth of the draws
 
     Raises
     ------
@@ -70,11 +71,8 @@ def find_representatives(
     wanted = min(n_representatives or most, len(draws.weights))
     while len(labels) < wanted and path[-1] > 0:
         more = _improve(_one_more(labels, draws, loss, medoids, to_medoids), draws, loss, seed)
-        reached, share = _expected(more, draws, loss), _assign(more, draws, loss)[1]
-        path.append(reached)
-        if n_representatives is None and (share.min() < LEAST_WEIGHT or reached > (1 - LEAST_GAIN) * path[-2]):
-            break
-        if len(more) == len(labels):
+        path.append(_expected(more, draws, loss))
+        if len(more) == len(labels) or (n_representatives is None and not _worthwhile(more, draws, loss, path)):
             break
         labels = more
     return _result(labels, all_draws, loss, path)
@@ -93,9 +91,12 @@ def _to_nearest(labels: Int[np.ndarray, "L N"], draws: LabelDraws, loss: Loss) -
     return losses.argmin(axis=0), losses.min(axis=0)
 
 
-def _assign(labels: Int[np.ndarray, "L N"], draws: LabelDraws, loss: Loss) -> tuple[np.ndarray, np.ndarray]:
+def _worthwhile(labels: Int[np.ndarray, "L N"], draws: LabelDraws, loss: Loss, path: list[float]) -> bool:
     nearest, _ = _to_nearest(labels, draws, loss)
-    return nearest, np.bincount(nearest, weights=draws.weights, minlength=len(labels))
+    share = np.bincount(nearest, weights=draws.weights, minlength=len(labels))
+    everyone = np.arange(draws.n_rows)
+    step = max(LEAST_GAIN * path[-2], LEAST_STEP * distance(0 * everyone, everyone, loss))
+    return bool(share.min() >= LEAST_WEIGHT and path[-2] - path[-1] >= step)
 
 
 def _expected(labels: Int[np.ndarray, "L N"], draws: LabelDraws, loss: Loss) -> float:

@@ -117,8 +117,8 @@ class Search:
         for row in rows:
             best, gain = self.best_moves(row[None])
             if gain[0] > self._tolerance:
-                self.remove(row)
-                self.place(row, int(best[0]))
+                self.remove(int(row))
+                self.place(int(row), int(best[0]))
 
     def rebuild(self, rng: np.random.Generator) -> None:
         """Destroy a cluster, allocate its rows anew and sweep; keep what is better, until no cluster helps."""

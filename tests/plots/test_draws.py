@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from small_fits import em, posterior
 
+import bayesgmm as bg
 from bayesgmm import plots
 
 
@@ -38,6 +39,15 @@ def test_forest_has_a_panel_a_quantity_with_means_and_intervals():
             np.testing.assert_allclose(sorted(widest), np.quantile(flat[:, k], (0.03, 0.97)), rtol=0.02)
     means = sorted(point.get_offsets()[0][0] for point in axes[2].collections)
     np.testing.assert_allclose(means, np.sort(post.means[:, 1]))
+
+
+def test_the_weight_of_an_only_component_is_left_out():
+    engine = bg.NUTS(num_chains=2, num_warmup=50, num_samples=50)
+    post = bg.fit("galaxies_26.96", bg.models.finite_mixture(1), engine, random_state=0)
+    assert [ax.get_xlabel() for ax in plots.forest(post)] == ["mean of velocity"]
+    assert plots.trace(post).shape == (1, 2)
+    with pytest.raises(ValueError, match="always 1"):
+        plots.forest(post, "weights")
 
 
 def test_what_cannot_be_drawn_is_refused():
