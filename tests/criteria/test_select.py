@@ -83,9 +83,10 @@ def test_the_best_has_the_smallest_criterion(rows, small):
 def test_what_is_printed(small):
     text = repr(small)
     assert "smaller is better" in text
-    assert "the best 6 of 6 fits by BIC" in text
+    sound = len(small.order)
+    assert f"the best {sound} of 6 fits by BIC" in text
     lines = text.splitlines()
-    assert len(lines) == 3 + 6 + len(small.warnings)
+    assert len(lines) == 3 + sound + len(small.warnings)
     assert "0.00" in lines[3]
 
 

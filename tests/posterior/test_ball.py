@@ -1,0 +1,53 @@
+"""The credible ball: its coverage, its bounds, its limits."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from posterior.partitions import random_draws
+
+from bayesgmm.posterior.ball import credible_ball
+from bayesgmm.posterior.label_draws import as_label_draws
+from bayesgmm.posterior.losses import distance, get_loss, losses_to_draws
+from bayesgmm.posterior.point import find_point
+
+
+@given(seed=st.integers(0, 2**32 - 1), level=st.floats(0.05, 1.0))
+def test_the_ball_is_the_smallest_that_holds_the_level(seed, level):
+    draws = as_label_draws(random_draws(np.random.default_rng(seed), s=40, n=9))
+    centre = find_point(draws, n_starts=1).labels
+    ball = credible_ball(centre, draws, level=level)
+    assert ball.coverage >= level - 1e-12
+    assert draws.weights[ball.distances < ball.radius - 1e-9].sum() < level
+    assert ball.horizontal.distance == pytest.approx(ball.radius)
+    inside = ball.distances <= ball.radius + 1e-9
+    assert ball.upper_vertical.n_clusters == draws.n_clusters[inside].min()
+    assert ball.lower_vertical.n_clusters == draws.n_clusters[inside].max()
+    for bound in (ball.horizontal, ball.upper_vertical, ball.lower_vertical):
+        same_count = inside & (draws.n_clusters == bound.n_clusters)
+        assert bound.distance == pytest.approx(distance(centre, bound.labels))
+        assert bound.distance == pytest.approx(ball.distances[same_count].max())
+        assert 1 <= bound.n_tied <= same_count.sum()
+
+
+def test_a_ball_by_hand():
+    draws = [[0, 0, 0, 0]] * 6 + [[0, 0, 1, 1]] * 3 + [[0, 1, 2, 3]]
+    ball = credible_ball([0, 0, 0, 0], draws, level=0.9)
+    assert (ball.radius, ball.coverage) == (1.0, pytest.approx(0.9))
+    assert ball.horizontal.labels.tolist() == ball.lower_vertical.labels.tolist() == [0, 0, 1, 1]
+    assert ball.upper_vertical.n_clusters == 1
+    assert ball.quantile([0.5, 0.9, 1.0]).tolist() == [0, 1, 2]
+    assert credible_ball([0, 0, 0, 0], draws, level=1.0).radius == 2.0
+
+
+def test_distances_are_symmetric_whatever_the_prices():
+    draws = as_label_draws(random_draws(np.random.default_rng(0), s=20, n=8))
+    priced = get_loss("binder", a=0.5, b=1.5)
+    ball = credible_ball(np.zeros(8, int), draws, loss=priced)
+    assert np.array_equal(ball.distances, losses_to_draws(np.zeros(8, int), draws, "binder"))
+
+
+@pytest.mark.parametrize("level", [0.0, 1.5, -1])
+def test_level_outside(level):
+    with pytest.raises(ValueError, match="Expected level above 0 and at most 1"):
+        credible_ball([0, 0], [[0, 1]], level=level)

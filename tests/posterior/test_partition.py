@@ -1,0 +1,154 @@
+"""``partition``: one frozen result from label draws and from fits, and what it says of rows and clusters."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from posterior.partitions import random_draws
+from posterior.test_similarity import make_fit
+from sklearn.metrics import adjusted_rand_score
+
+import bayesgmm as bg
+from bayesgmm.posterior.losses import expected_loss
+from bayesgmm.posterior.similarity import similarity
+
+
+def two_camps(s=100, n=40, waverer=0.4, seed=0):
+    """Two sure clusters of 25 and 14 rows, and a last row that is drawn to the second in a share of the draws."""
+    rng = np.random.default_rng(seed)
+    draws = np.tile(np.repeat([0, 1, 0], [25, 14, 1]), (s, 1))
+    draws[: int(waverer * s), -1] = 1
+    return np.stack([rng.permutation(2)[draw] for draw in draws])
+
+
+def test_rows_and_clusters_by_hand():
+    part = bg.partition(two_camps())
+    assert part.sizes.tolist() == [26, 14]
+    assert part.labels[-1] == 0
+    assert part.rows.membership[-1].tolist() == pytest.approx([0.6, 0.4])
+    assert part.rows.own[:-1] == pytest.approx(1.0)
+    assert part.rows.second.tolist() == [-1] * 39 + [1]
+    assert part.rows.entropy[-1] == pytest.approx(-0.6 * np.log2(0.6) - 0.4 * np.log2(0.4))
+    assert part.rows_in_doubt.tolist() == [39]
+    assert all(39 in pair[:2] for pair in part.pairs_in_doubt)
+    assert {round(pair[2], 12) for pair in part.pairs_in_doubt} == {0.6, 0.4} or part.pairs_in_doubt[0][2] == 0.6
+    clusters = part.clusters
+    assert clusters.sizes.tolist() == [26, 14]
+    assert (clusters.lower.tolist(), clusters.upper.tolist()) == ([25, 14], [26, 15])
+    assert clusters.present.tolist() == pytest.approx([1, 1])
+    assert clusters.stability.tolist() == pytest.approx([0.6 + 0.4 * 25 / 26, 0.6 + 0.4 * 14 / 15])
+    assert clusters.cohesion[1] == pytest.approx(1)
+    assert clusters.cohesion[0] == pytest.approx((25 * 24 + 2 * 25 * 0.6) / (26 * 25))
+    assert clusters.separation.tolist() == pytest.approx([1 - 0.4 * 14 / (26 * 14)] * 2)
+    assert part.n_clusters_posterior.to_dict() == {1: 0, 2: 1}
+    assert "1 of 40 rows is in doubt" in repr(part)
+    assert "row 39 (cluster 0: 60 %, 1: 40 %)" in repr(part)
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_what_holds_for_any_draws(seed):
+    rng = np.random.default_rng(seed)
+    draws = random_draws(rng, s=12, n=rng.integers(2, 12), noise=0.5)
+    part = bg.partition(draws, n_starts=2, random_state=seed)
+    n, k = part.n_rows, part.n_clusters
+    assert part.rows.membership.shape == (n, k)
+    assert part.rows.membership.sum(axis=1) == pytest.approx(1)
+    assert part.rows.entropy.max() <= np.log2(k) + 1e-9
+    assert (part.rows.second != part.labels).all()
+    assert (np.diff(part.sizes) <= 0).all()
+    clusters = part.clusters
+    assert (clusters.lower <= clusters.upper).all()
+    for share in (clusters.present, clusters.stability, clusters.separation):
+        assert ((share >= -1e-12) & (share <= 1 + 1e-12)).all()
+    table = part.similarity
+    within = [table[np.ix_(part.labels == c, part.labels == c)] for c in range(k)]
+    means = [(w.sum() - len(w)) / (len(w) * (len(w) - 1)) if len(w) > 1 else np.nan for w in within]
+    assert clusters.cohesion == pytest.approx(means, nan_ok=True, abs=1e-9)
+    assert part.n_clusters_posterior.sum() == pytest.approx(1)
+    assert part.expected_loss == pytest.approx(expected_loss(part.labels, draws))
+    assert repr(part).startswith(f"Partition of label draws ({n} rows) into {k} cluster")
+    assert all(0 < p < 1 for _, _, p in part.pairs_in_doubt)
+
+
+def test_the_result_is_frozen_and_the_same_again():
+    draws = random_draws(np.random.default_rng(0), s=30, n=20)
+    part, again = bg.partition(draws, random_state=5), bg.partition(draws, random_state=5)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        part.labels = again.labels
+    assert repr(part) == repr(again)
+    assert np.array_equal(part.labels, again.labels)
+
+
+def test_a_fit_is_partitioned_by_its_allocations():
+    fit = make_fit(s=40, n=80)
+    part = bg.partition(fit, n_starts=3)
+    assert part.source is fit
+    assert part.draws.n_draws == 40
+    assert part.similarity == pytest.approx(similarity(fit))
+    assert bg.partition(fit, n_draws=100, n_starts=1).draws.n_draws == 100
+    frame = part.to_frame()
+    assert list(frame) == ["cluster", "probability", "entropy_bits", "second_cluster"]
+    assert frame["second_cluster"].isna().sum() == (part.rows.second < 0).sum()
+
+
+def test_em_bootstrap_and_labels_on_one_scale():
+    model = bg.models.finite_mixture(2)
+    em = bg.fit("faithful", model, bg.EM(n_init=3), random_state=0)
+    refits = bg.bootstrap(em, 20, random_state=0)
+    assert refits.draws.log_weights.shape == (20, 2)
+    parts = {"EM": bg.partition(em, n_starts=2), "bootstrap": bg.partition(refits, n_draws=200, n_starts=2)}
+    assert parts["EM"].sizes.tolist() == [175, 97]
+    assert any("one set of parameters" in words for words in parts["EM"].warnings)
+    assert not any("one set of parameters" in words for words in parts["bootstrap"].warnings)
+    assert parts["bootstrap"].expected_loss > parts["EM"].expected_loss
+    table = bg.partition_agreement(parts)
+    row = table.loc[("EM", "bootstrap")]
+    assert row["adjusted_rand"] == pytest.approx(adjusted_rand_score(parts["EM"].labels, parts["bootstrap"].labels))
+    assert row["loss_first_own"] == pytest.approx(parts["EM"].expected_loss)
+    assert row["loss_second_own"] <= row["loss_first_under_second"] + 1e-12
+    assert row["loss_first_own"] <= row["loss_second_under_first"] + 1e-12
+
+
+def test_bootstrap_errors():
+    em = bg.fit("faithful", bg.models.finite_mixture(1), bg.EM(n_init=1), sample_weight=np.r_[2.0, np.ones(271)])
+    with pytest.raises(ValueError, match="without sample_weight"):
+        bg.bootstrap(em)
+    with pytest.raises(TypeError, match="Expected em to be a fit by EM; got str"):
+        bg.bootstrap("faithful")
+
+
+def test_warnings_are_in_words():
+    rng = np.random.default_rng(0)
+    noise = bg.partition(rng.integers(0, 4, size=(60, 40)), loss="binder", max_clusters=3, n_starts=2)
+    told = " ".join(noise.warnings)
+    assert "dissolve" in told
+    assert "of the rows are in doubt: the draws do not settle on a partition" in told
+    split = np.repeat([np.arange(60) // 30, np.arange(60) % 3], [60, 40], axis=0)
+    assert "one partition does not speak for all draws: 60 % near one of 2 clusters" in repr(bg.partition(split))
+    assert "no row is in doubt" in repr(bg.partition(split[:60]))
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"loss": "rand"}, "Expected loss to be one of"),
+        ({"level": 1.0}, "Expected level between 0 and 1; got 1.0"),
+        ({"level": "high"}, "Expected level between 0 and 1; got 'high'"),
+        ({"unit": "bans"}, "Expected unit to be 'bits' or 'nats'"),
+        ({"max_clusters": -1}, "Expected max_clusters to be an integer of at least 1"),
+        ({"n_draws": 10}, "Expected n_draws for fits only"),
+        ({"random_state": -1}, "Expected random_state of at least 0"),
+    ],
+)
+def test_arguments_are_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        bg.partition([[0, 0, 1], [0, 1, 1]], **arguments)
+
+
+def test_agreement_needs_the_same_rows():
+    parts = {"a": bg.partition([[0, 1]], n_starts=1), "b": bg.partition([[0, 1, 1]], n_starts=1)}
+    with pytest.raises(ValueError, match="Expected partitions of the same rows"):
+        bg.partition_agreement(parts)
