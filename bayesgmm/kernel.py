@@ -82,12 +82,14 @@ def make_rows(
     size = min(block_size(structure, d, n), most or n + 64)
     used = -(-n // size)
     stored = round_up(used)
-    blocks = np.zeros((stored * size, d), dtype)
-    blocks[:n] = rows
-    weights = np.zeros(stored * size, dtype)
-    weights[:n] = 1.0 if sample_weight is None else sample_weight
-    blocks = np.ascontiguousarray(blocks.reshape(stored, size, d).swapaxes(1, 2))
-    weights = weights.reshape(stored, size)
+    blocks = np.zeros((stored, d, size), dtype)
+    whole = n // size
+    blocks[:whole] = rows[: whole * size].reshape(whole, size, d).swapaxes(1, 2)
+    if whole < used:
+        blocks[whole, :, : n - whole * size] = rows[whole * size :].T
+    flat = np.zeros(stored * size, dtype)
+    flat[:n] = 1.0 if sample_weight is None else sample_weight
+    weights = flat.reshape(stored, size)
     total = _shared_total(structure, blocks, weights)
     return Rows(blocks, weights, np.asarray(used), total, np.asarray(weights.sum(), dtype))
 
@@ -109,13 +111,16 @@ def _logits(eta: Float[Array, "c k p"], phi: Float[Array, "p b"]) -> Float[Array
     return (eta.reshape(c * k, p) @ phi).reshape(c, k, phi.shape[-1])
 
 
-def _softmax(logits: Float[Array, "c k b"]) -> tuple[Float[Array, "c b"], Float[Array, "c k b"]]:
-    """Logsumexp over components and the normalised exponentials, from one pass of exponentials."""
+def _softmax(
+    logits: Float[Array, "c k b"], weights: Float[Array, " b"] | None = None
+) -> tuple[Float[Array, "c b"], Float[Array, "c k b"]]:
+    """Logsumexp over components, and responsibilities times the rows' weights, from one pass of exponentials."""
     top = jnp.max(logits, axis=1, keepdims=True)
     top = jnp.where(jnp.isfinite(top), top, 0.0)
     exponentials = jnp.exp(logits - top)
     total = jnp.sum(exponentials, axis=1, keepdims=True)
-    return (top + jnp.log(total))[:, 0], exponentials / total
+    share = 1.0 / total if weights is None else weights / total  # one division a row, not one a component
+    return (top + jnp.log(total))[:, 0], exponentials * share
 
 
 def _block(rows: Rows, i: Array) -> tuple[Array, Array]:
@@ -137,8 +142,8 @@ def statistics(structure: Structure, natural: Natural, rows: Rows) -> Statistics
         values, log_likelihood = carry
         x, w = _block(rows, i)
         phi = structure.features(x)
-        log_sum, responsibilities = _softmax(_logits(eta, phi))
-        weighted = (responsibilities * w).reshape(c * k, -1)
+        log_sum, responsibilities = _softmax(_logits(eta, phi), w)
+        weighted = responsibilities.reshape(c * k, -1)
         return values + (weighted @ phi.T).reshape(c, k, p), log_likelihood + log_sum @ w
 
     start = (jnp.zeros(eta.shape, eta.dtype), jnp.zeros(c, eta.dtype))
@@ -164,9 +169,9 @@ def contingency(
 
     def body(i: Array, total: Array) -> Array:
         x, w = _block(rows, i)
-        _, responsibilities = _softmax(_logits(natural.eta, structure.features(x)))
+        _, responsibilities = _softmax(_logits(natural.eta, structure.features(x)), w)
         here = lax.dynamic_index_in_dim(partition, i, keepdims=False)
-        return total + (responsibilities * w) @ here
+        return total + responsibilities @ here
 
     c, k, _ = natural.eta.shape
     return lax.fori_loop(0, rows.used, body, jnp.zeros((c, k, partition.shape[-1]), natural.eta.dtype))

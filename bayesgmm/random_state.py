@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numbers
+from typing import Any
 
 import jax
 import numpy as np
@@ -10,13 +11,13 @@ import numpy as np
 from bayesgmm.float64 import is_key
 
 
-def as_seed(random_state: object) -> int:
+def as_seed(random_state: Any) -> int:
     """A non-negative integer below 2**63; the same ``random_state`` gives the same one.
 
     A Generator is advanced by one draw; None draws fresh entropy. Raises a TypeError for anything else.
     """
     if random_state is None:
-        return int(np.random.SeedSequence().entropy % 2**63)
+        return int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> 1)
     if isinstance(random_state, numbers.Integral) and not isinstance(random_state, bool):
         if random_state < 0:
             raise ValueError(f"Expected random_state of at least 0; got {random_state}.")

@@ -107,6 +107,7 @@ def finite_mixture(
     """
     if isinstance(n_components, bool) or not hasattr(n_components, "__index__"):
         raise TypeError(f"Expected n_components to be an integer; got {n_components!r}.")
+    n_components = int(n_components)
     if n_components < 1:
         raise ValueError(f"Expected n_components of at least 1; got {n_components}.")
     prior = NormalInverseWishart() if components is None else components

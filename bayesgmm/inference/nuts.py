@@ -67,8 +67,8 @@ class NUTS:
         clock = _Clock()
         start = _em_start(problem)
         clock.lap("EM start")
-        draws, stats, warm = _sample(self, problem, start, clock)
-        return assemble(problem, self, start, draws, stats, warm_start_notes(warm), clock.seconds)
+        draws, stats, notes = _sample(self, problem, start, clock)
+        return assemble(problem, self, start, draws, stats, notes, clock.seconds)
 
 
 class _Draws(NamedTuple):
@@ -88,8 +88,8 @@ def _em_start(problem: Problem) -> EMResult:
     if isinstance(problem.start, EMResult) and problem.start.covariance_type == problem.model.covariance_type:
         problem.start_mixture()  # checks that it fits the model
         return problem.start
-    objective = "posterior" if problem.model.components.conjugate else "likelihood"
-    return EM(objective=objective).run(problem)
+    conjugate = problem.model.components.conjugate
+    return (EM(objective="posterior") if conjugate else EM(objective="likelihood")).run(problem)
 
 
 @in_float64
@@ -118,7 +118,7 @@ def _sample(engine: NUTS, problem: Problem, start: EMResult, clock: _Clock):
     flat = mixtures(warm.target, jnp.asarray(kept.u.reshape(-1, kept.u.shape[-1])))
     draws = jax.tree.map(lambda a: a.reshape(*kept.u.shape[:2], *a.shape[1:]), flat)
     stats = {name: value for name, value in kept._asdict().items() if name != "u"}
-    return draws, stats, warm._replace(target=None)
+    return draws, stats, warm_start_notes(warm)
 
 
 def _kernels(engine: NUTS, target: Target, at: ParamInfo, key: Array):

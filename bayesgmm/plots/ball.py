@@ -34,12 +34,18 @@ def ball(partition: Any, x: Any = None, axes: Any = None) -> Any:
     place, names = _positions(partition, x)
     found = partition.ball
     unit = f" {found.loss.unit}".rstrip()
-    bounds = (("farthest", found.horizontal), ("coarsest", found.upper_vertical), ("finest", found.lower_vertical))
+    bounds = (
+        ("farthest", found.horizontal),
+        ("coarsest", found.upper_vertical),
+        ("finest", found.lower_vertical),
+    )
     panels = [("point partition", partition.labels, _clusters(partition.labels))]
     for name, bound in bounds:
         told = f"{_clusters(bound.labels)}, {number(bound.distance, 3)}{unit} away"
         same = name != "farthest" and np.array_equal(bound.labels, found.horizontal.labels)
-        panels.append((name, _matched(bound.labels, partition.labels), "the same as the farthest" if same else told))
+        panels.append(
+            (name, _matched(bound.labels, partition.labels), "the same as the farthest" if same else told)
+        )
     with style():
         axes = new_axes(2, 2, size=(8.4, 6.6), sharex=True, sharey=True) if axes is None else axes
         flat = np.asarray(axes).ravel()
@@ -64,7 +70,9 @@ def _positions(partition: Any, x: Any) -> tuple[Float64[np.ndarray, "N d"], tupl
         return np.arange(partition.n_rows, dtype=float)[:, None], ("row",)
     data = partition.source.observed if x is None else as_data(x)
     if data.n_rows != partition.n_rows:
-        raise ValueError(f"Expected x to have the {partition.n_rows} rows of the partition; got {data.n_rows}.")
+        raise ValueError(
+            f"Expected x to have the {partition.n_rows} rows of the partition; got {data.n_rows}."
+        )
     if data.n_features <= 2:
         return np.array(data.rows), tuple(data.feature_names)
     spread = data.rows.std(axis=0)
@@ -89,9 +97,13 @@ def _panel(ax: Any, place: Any, labels: Any, reference: Any) -> None:
     size = float(np.clip(5000 / len(labels), 5, 30))
     flat = place.shape[1] == 1
     down = labels if flat else place[:, 1]
-    for cluster in np.unique(labels):
+    for cluster in np.unique(labels).tolist():
         own = labels == cluster
-        style_of = {"color": colour(cluster), "marker": MARKERS[(cluster // 8 + cluster) % 8], "linewidths": 0}
+        style_of = {
+            "color": colour(cluster),
+            "marker": MARKERS[(cluster // 8 + cluster) % 8],
+            "linewidths": 0,
+        }
         ax.scatter(place[own, 0], down[own], s=size, alpha=0.75, **style_of)
     moved = labels != reference
     ax.scatter(place[moved, 0], down[moved], s=2.6 * size, facecolors="none", edgecolors=INK, linewidths=0.9)
@@ -113,6 +125,6 @@ def _title(partition: Any) -> str:
     name = "label draws" if partition.source is None else partition.source.observed.name
     unit = f" {found.loss.unit}".rstrip()
     return (
-        f"{name}: {100 * found.level:g} % of the draws lie within {number(found.radius, 3)}{unit} of the point partition; "
-        "ringed rows have moved"
+        f"{name}: {100 * found.level:g} % of the draws within {number(found.radius, 3)}{unit} of the point partition"
+        "; ringed rows have moved"
     )

@@ -43,7 +43,11 @@ def n_clusters(result: Any, prior: Any = None, ax: Any = None) -> Any:
             ax.legend(loc="upper right" if own_figure else "best")
         ax.set_xticks(support)
         ax.tick_params(axis="x", length=0)
-        ax.set(xlabel="number of clusters (occupied components)", ylabel="probability", ylim=(0, 1.14 * _top(heights, before)))
+        ax.set(
+            xlabel="number of clusters (occupied components)",
+            ylabel="probability",
+            ylim=(0, 1.14 * _top(heights, before)),
+        )
         ax.set_xlim(support[0] - 0.9, support[-1] + 0.9)
         ax.set_title(_title(result))
     return ax
@@ -56,10 +60,14 @@ def _table(result: Any) -> Any:
 def _prior(prior: Any) -> dict[int, float]:
     if prior is None:
         return {}
-    items = prior.items() if isinstance(prior, Mapping) or hasattr(prior, "items") else enumerate(prior, start=1)
+    items = (
+        prior.items() if isinstance(prior, Mapping) or hasattr(prior, "items") else enumerate(prior, start=1)
+    )
     table = {int(k): float(p) for k, p in items}
     if min(table.values()) < 0 or sum(table.values()) > 1 + 1e-6:
-        raise ValueError(f"Expected prior to hold probabilities that sum to at most 1; got a sum of {sum(table.values()):g}.")
+        raise ValueError(
+            f"Expected prior to hold probabilities that sum to at most 1; got a sum of {sum(table.values()):g}."
+        )
     return table
 
 

@@ -60,7 +60,9 @@ def _colours() -> Any:
     """White through blue to ink: lightness falls evenly with the probability."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("together", ["#FFFFFF", "#BFD7EA", "#5B9BC8", "#0B5394", "#06243F"])
+    return LinearSegmentedColormap.from_list(
+        "together", ["#FFFFFF", "#BFD7EA", "#5B9BC8", "#0B5394", "#06243F"]
+    )
 
 
 def _squares(ax: Any, labels: Int[np.ndarray, " m"]) -> None:
@@ -71,7 +73,9 @@ def _squares(ax: Any, labels: Int[np.ndarray, " m"]) -> None:
     for cluster in np.unique(labels):
         inside = np.flatnonzero(labels == cluster)
         begin, size = inside[0] - 0.5, len(inside)
-        square = Rectangle((begin, begin), size, size, fill=False, edgecolor="#D55E00", linewidth=1.4, clip_on=False)
+        square = Rectangle(
+            (begin, begin), size, size, fill=False, edgecolor="#D55E00", linewidth=1.4, clip_on=False
+        )
         ax.add_patch(square)
         if size >= LEAST_LABELLED * len(labels):
             ticks.append(begin + size / 2)

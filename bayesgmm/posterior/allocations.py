@@ -49,7 +49,9 @@ def draw_allocations(fit: Any, n_draws: Any = None, random_state: Any = 0) -> In
     return _drawn(fit.draws, which, rows, as_seed(random_state))
 
 
-def _drawn(draws: Mixture, which: Int[np.ndarray, " S"], rows: Float64[np.ndarray, "N D"], seed: int) -> np.ndarray:
+def _drawn(
+    draws: Mixture, which: Int[np.ndarray, " S"], rows: Float64[np.ndarray, "N D"], seed: int
+) -> np.ndarray:
     """Labels in pieces of equal length, so that one compiled pass serves them all."""
     n, k = len(rows), draws.n_components
     length = min(len(which), max(1, MOST_CELLS // (64 * k)))

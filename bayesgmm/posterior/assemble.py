@@ -51,7 +51,7 @@ def assemble(
         return np.asarray(values, float).reshape(chains, length, *values.shape[1:])
 
     stats = {**stats, "log_likelihood": pointwise.sum(axis=1).reshape(chains, length)}
-    groups = {
+    groups: dict[str, dict[str, Any]] = {
         "posterior": {name: by_chain(value) for name, value in _parameters(user).items()},
         "sample_stats": {
             name: np.asarray(value, None if value.dtype == bool else float) for name, value in stats.items()
@@ -113,7 +113,7 @@ def data_tree(
         "drawn_sizes": ["component"],
         "relabelling": ["component"],
     }
-    coords = {
+    coords: dict[str, Any] = {
         "feature": names,
         "feature_bis": names,
         "component": np.arange(groups["posterior"]["weights"].shape[-1]),
@@ -124,7 +124,7 @@ def data_tree(
     n = groups["observed_data"]["x"].shape[0]
     likelihood = arviz_base.from_dict(rows, dims={"x": ["row"]}, coords={"row": np.arange(n)})
     fixed = {"observed_data": groups["observed_data"], "warm_start": groups["warm_start"]}
-    fixed_dims = {**dims, "x": ["row", "feature"]}
+    fixed_dims: dict[str, Any] = {**dims, "x": ["row", "feature"]}
     constant = arviz_base.from_dict(
         fixed, dims=fixed_dims, coords={**coords, "row": np.arange(n)}, sample_dims=[]
     )

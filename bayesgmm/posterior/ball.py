@@ -16,7 +16,7 @@ class Bound(NamedTuple):
 
     labels : (N,), clusters by decreasing size
     distance : from the point partition
-    n_tied : distinct draws that lie as far with as many clusters, this one included
+    n_tied : distinct draws that would serve as well, this one included
     """
 
     labels: Int[np.ndarray, " N"]

@@ -8,6 +8,8 @@ counts themselves, for any loss. Where g counts pairs, the rise is a sum of simi
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from jaxtyping import Float64, Int
 
@@ -19,7 +21,9 @@ Labels = Int[np.ndarray, " N"]
 class JointTables:
     """Counts (R, C) of rows in every (draw, cluster) and every cluster of the partition, and their steps of g."""
 
-    def __init__(self, draws: LabelDraws, mass: Float64[np.ndarray, " n"], labels: Labels, width: int) -> None:
+    def __init__(
+        self, draws: LabelDraws, mass: Float64[np.ndarray, " n"], labels: Labels, width: int
+    ) -> None:
         self._draws, self._mass, self._step = draws, mass, np.diff(mass)
         self._counts = np.zeros((len(draws.cluster_weights), width), np.int32)
         used = int(labels.max(initial=0)) + 1
@@ -76,13 +80,15 @@ class JointTables:
         out = np.empty((len(rows), self._counts.shape[1]))
         out[order] = self._draws.sparse(codes) @ self._gains
         bounds = np.searchsorted(own[order], np.arange(self._counts.shape[1] + 1))
-        for cluster, (begin, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+        for cluster, (begin, end) in enumerate(pairwise(bounds)):
             if begin < end:
                 without = self._step[self._counts[:, cluster] - 1]
                 out[order[begin:end], cluster] = without.take(codes[begin:end]) @ self._draws.weights
         return out
 
-    def own_steps(self, rows: Int[np.ndarray, " n"], own: Int[np.ndarray, " n"]) -> Float64[np.ndarray, "n S"]:
+    def own_steps(
+        self, rows: Int[np.ndarray, " n"], own: Int[np.ndarray, " n"]
+    ) -> Float64[np.ndarray, "n S"]:
         """The step of g that each row makes in its own cluster in every draw."""
         at = self._draws.codes[rows] * np.intp(self._counts.shape[1]) + own[:, None]
         return self._step.take(self._counts.take(at) - 1)

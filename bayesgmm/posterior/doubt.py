@@ -123,7 +123,9 @@ def matched_sizes(
     return np.where(at >= 0, draws.cluster_sizes[np.maximum(at, 0)], 0), at
 
 
-def doubtful_pairs(draws: LabelDraws, entropy: Float64[np.ndarray, " N"], most: int = 10) -> list[tuple[int, int, float]]:
+def doubtful_pairs(
+    draws: LabelDraws, entropy: Float64[np.ndarray, " N"], most: int = 10
+) -> list[tuple[int, int, float]]:
     """The pairs of rows whose probability of belonging together is nearest to a half, among the most uncertain rows."""
     if draws.n_rows < 2:
         return []

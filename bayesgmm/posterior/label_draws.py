@@ -161,7 +161,9 @@ def _checked_labels(draws: Any) -> np.ndarray:
             "For one partition of the rows pass labels[None, :]."
         )
     if labels.size == 0:
-        raise ValueError(f"Expected at least one draw of at least one row; got label draws of shape {labels.shape}.")
+        raise ValueError(
+            f"Expected at least one draw of at least one row; got label draws of shape {labels.shape}."
+        )
     labels = labels.reshape(-1, labels.shape[-1])
     if labels.dtype.kind == "f":
         bad = ~np.isfinite(labels) | (labels != np.floor(labels))

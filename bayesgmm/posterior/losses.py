@@ -166,11 +166,17 @@ def get_loss(loss: Any, *, a: float = 1.0, b: float = 1.0, unit: str = "bits") -
             raise ValueError(f"Expected {name} to be finite and above 0; got {price!r}.")
         if price != 1.0 and not weighed:
             takes = ", ".join(repr(other) for other in LOSSES if _ABOUT[other][4])
-            raise ValueError(f"Expected a = b = 1 for loss={loss!r}; got {name}={price}. Losses with prices: {takes}.")
-    return Loss(loss, title, unit if own_unit is None else own_unit, float(a), float(b), information, additive)
+            raise ValueError(
+                f"Expected a = b = 1 for loss={loss!r}; got {name}={price}. Losses with prices: {takes}."
+            )
+    return Loss(
+        loss, title, unit if own_unit is None else own_unit, float(a), float(b), information, additive
+    )
 
 
-def losses_to_draws(labels: Any, draws: Any, loss: Any = "variation_of_information") -> Float64[np.ndarray, " S"]:
+def losses_to_draws(
+    labels: Any, draws: Any, loss: Any = "variation_of_information"
+) -> Float64[np.ndarray, " S"]:
     """Loss (S,) of a partition (N,) at every distinct draw, exactly, from count tables.
 
     Raises
@@ -181,7 +187,9 @@ def losses_to_draws(labels: Any, draws: Any, loss: Any = "variation_of_informati
     loss, draws = get_loss(loss), as_label_draws(draws)
     labels = by_size(as_label_draws(np.asarray(labels)[None]).labels[0])
     if len(labels) != draws.n_rows:
-        raise ValueError(f"Expected a partition of the {draws.n_rows} rows of the draws; got {len(labels)} labels.")
+        raise ValueError(
+            f"Expected a partition of the {draws.n_rows} rows of the draws; got {len(labels)} labels."
+        )
     joint = draws.per_draw(loss.mass(draws.counts(labels)).sum(axis=1))
     own = draws.per_draw(loss.mass(draws.cluster_sizes))
     return np.asarray(loss.value(float(loss.mass(np.bincount(labels)).sum()), own, joint, len(labels)))

@@ -79,7 +79,9 @@ class Partition:
 
         most = int(self.draws.n_clusters.max())
         counts = np.bincount(self.draws.n_clusters, weights=self.draws.weights, minlength=most + 1)[1:]
-        return pandas.Series(counts, index=pandas.RangeIndex(1, most + 1, name="n_clusters"), name="probability")
+        return pandas.Series(
+            counts, index=pandas.RangeIndex(1, most + 1, name="n_clusters"), name="probability"
+        )
 
     @cached_property
     def similarity(self) -> Float[np.ndarray, "N N"]:
@@ -112,7 +114,7 @@ class Partition:
     @cached_property
     def clusters(self) -> ClusterDoubt:
         """Of every cluster: size interval, presence, stability, cohesion and separation."""
-        return cluster_doubt(*[self._tables[0], self.draws, self._tables[1]], self.level)
+        return cluster_doubt(self._tables[0], self.draws, self._tables[1], self.level)
 
     @cached_property
     def pairs_in_doubt(self) -> list[tuple[int, int, float]]:

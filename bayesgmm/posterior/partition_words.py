@@ -94,10 +94,12 @@ def _ball(partition: Any) -> str:
 
 
 def doubt_in_words(partition: Any) -> str:
-    """Which rows are in doubt, and between which clusters."""
+    """Which rows, counted from 0, are in doubt, and between which clusters."""
     rows, doubtful = partition.rows, partition.rows_in_doubt
     if not len(doubtful):
-        return f"no row is in doubt: at least {_share(rows.own.min())} of the draws agree on every row's cluster"
+        return (
+            f"no row is in doubt: at least {_share(rows.own.min())} of the draws agree on every row's cluster"
+        )
     listed = [_row(rows, partition.labels, int(i)) for i in doubtful[:MOST_LISTED]]
     more = f" and {len(doubtful) - MOST_LISTED} more" if len(doubtful) > MOST_LISTED else ""
     one = len(doubtful) == 1
@@ -133,9 +135,13 @@ def partition_warnings(partition: Any) -> tuple[str, ...]:
     """What a reader must know before quoting the partition."""
     found = []
     if partition.n_hits == 1 and partition.n_starts > 1:
-        found.append(f"only 1 of {partition.n_starts} searches ended at this loss: raise n_starts to see if it holds")
-    if partition.max_clusters is not None and partition.n_clusters == partition.max_clusters:
-        found.append(f"the partition has the {partition.max_clusters} clusters that max_clusters allows: raise it to see if it wants more")
+        found.append(
+            f"only 1 of {partition.n_starts} searches ended at this loss: raise n_starts to see if it holds"
+        )
+    if partition.n_clusters == partition.max_clusters:
+        found.append(
+            f"the partition has all {partition.n_clusters} clusters that max_clusters allows: raise it to see"
+        )
     weak = np.flatnonzero(partition.clusters.stability < DISSOLVED)
     if len(weak):
         names = ", ".join(map(str, weak))
@@ -147,7 +153,9 @@ def partition_warnings(partition: Any) -> tuple[str, ...]:
     if share > MANY_IN_DOUBT:
         found.append(f"{_share(share)} of the rows are in doubt: the draws do not settle on a partition")
     if getattr(partition.source, "kind", None) == "EM":
-        found.append("the draws are EM's allocations given one set of parameters, whose own uncertainty they leave out")
+        found.append(
+            "the draws are EM's allocations given one set of parameters, whose own uncertainty they leave out"
+        )
     return tuple(found)
 
 

@@ -23,7 +23,7 @@ class MixturePredictor:
 
     observed: Data
     standardisation: Standardisation
-    draws: Mixture
+    draws: Any  # a Mixture with one leading axis, as a field or as a property
 
     def restore(self, mixture: Mixture) -> Mixture:
         """A mixture of standardised rows, in the user's units."""

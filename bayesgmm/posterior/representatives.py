@@ -72,7 +72,9 @@ def find_representatives(
     while len(labels) < wanted and path[-1] > 0:
         more = _improve(_one_more(labels, draws, loss, medoids, to_medoids), draws, loss, seed)
         path.append(_expected(more, draws, loss))
-        if len(more) == len(labels) or (n_representatives is None and not _worthwhile(more, draws, loss, path)):
+        if len(more) == len(labels) or (
+            n_representatives is None and not _worthwhile(more, draws, loss, path)
+        ):
             break
         labels = more
     return _result(labels, all_draws, loss, path)
@@ -86,7 +88,9 @@ def _spaced(draws: LabelDraws, most: int) -> Int[np.ndarray, " m"]:
     return np.unique(np.linspace(0, len(draws.weights) - 1, most).round().astype(np.intp))
 
 
-def _to_nearest(labels: Int[np.ndarray, "L N"], draws: LabelDraws, loss: Loss) -> tuple[np.ndarray, np.ndarray]:
+def _to_nearest(
+    labels: Int[np.ndarray, "L N"], draws: LabelDraws, loss: Loss
+) -> tuple[np.ndarray, np.ndarray]:
     losses = np.stack([losses_to_draws(one, draws, loss) for one in labels])
     return losses.argmin(axis=0), losses.min(axis=0)
 

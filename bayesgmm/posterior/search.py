@@ -139,7 +139,9 @@ class Search:
     def _state(self) -> tuple:
         return self.labels.copy(), self.sizes.copy(), self._tables.copy()
 
-    def best_moves(self, rows: Int[np.ndarray, " n"]) -> tuple[Int[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+    def best_moves(
+        self, rows: Int[np.ndarray, " n"]
+    ) -> tuple[Int[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
         """The cheapest other cluster (n,) for each row, the rest as they are, and what moving there gains."""
         best, gain = np.empty(len(rows), np.intp), np.empty(len(rows))
         prices, most = self._exact_prices, MOST_CELLS // len(self.sizes)
@@ -172,6 +174,7 @@ class Search:
         own = self.labels[rows]
         without = self._mass[self.sizes].sum() - self._step[self.sizes[own] - 1]
         estimate = (without[:, None] + self._apart(rows))[:, None, :]
+        assert isinstance(self._tables, JointTables)  # losses that are additive never come here
         joint = self._tables.joints(rows, own)
         losses = self.loss.value(estimate, self._own_masses[:, None], joint, self.draws.n_rows)
         return np.einsum("s,nsc->nc", self._weights, losses)

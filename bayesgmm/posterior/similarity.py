@@ -68,7 +68,7 @@ def _one_hot(draws: LabelDraws) -> Iterator[Factor]:
         yield factor
 
 
-def _dtype(n: int) -> type:
+def _dtype(n: int) -> Any:
     return np.float64 if n < SINGLE_FROM else np.float32
 
 

@@ -19,7 +19,7 @@ from sklearn.mixture import GaussianMixture
 import bayesgmm as bg
 from bayesgmm import models
 from bayesgmm.covariances import get_structure
-from bayesgmm.inference import em
+from bayesgmm.inference import climb
 from bayesgmm.kernel import make_rows
 from bayesgmm.mixture import Mixture
 
@@ -48,11 +48,17 @@ class Case:
             return np.concatenate([tall, np.random.normal(1.58, 0.051, self.rows // 2)])[:, None]
         labels = rng.choice(k, self.rows, p=rng.dirichlet(np.full(k, 4.0)))
         centres = self.separation * rng.standard_normal((k, d))
-        shapes = [rng.standard_normal, lambda size: rng.lognormal(0, 0.4, size) - 1.08, lambda size: rng.uniform(-1.7, 1.7, size)]
+        shapes = [
+            rng.standard_normal,
+            lambda size: rng.lognormal(0, 0.4, size) - 1.08,
+            lambda size: rng.uniform(-1.7, 1.7, size),
+        ]
         out = np.empty((self.rows, d))
         for j in range(k):
             here = labels == j
-            noise = shapes[j % 3]((here.sum(), d)) @ (np.eye(d) + 0.3 * rng.standard_normal((d, d)) / np.sqrt(d))
+            noise = shapes[j % 3]((here.sum(), d)) @ (
+                np.eye(d) + 0.3 * rng.standard_normal((d, d)) / np.sqrt(d)
+            )
             out[here] = centres[j] + noise
         return out
 
@@ -92,17 +98,15 @@ def step_functions(case, x):
 
     def ours(dtype):
         start = Mixture(structure, np.full((1, k), -np.log(k)), means[None], covariances[None])
-        start = jax.tree.map(lambda a: np.asarray(a, dtype), start)
+        state = climb.initial(start, structure.features(standard[:1].T).shape[0])
         rows = make_rows(standard, structure, dtype=dtype)
-        settings = em._Settings(np.full(d, 1e-6, dtype), np.asarray(0.0, dtype), np.asarray(STEPS))
+        settings = climb.Settings(np.full(d, 1e-6), np.asarray(0.0), np.asarray(STEPS), np.asarray(False))
         with jax.enable_x64(dtype == "float64"):
-            start, rows, settings = jax.tree.map(jnp.asarray, (start, rows, settings))
+            state, rows, settings = jax.tree.map(jnp.asarray, (state, rows, settings))
 
         def run():
             with jax.enable_x64(dtype == "float64"):
-                c = jnp.zeros(1, dtype)
-                state = em._Climb(start, c - jnp.inf, c, jnp.zeros(1, int), jnp.zeros(1, int))
-                jax.block_until_ready(em._advance(structure, rows, state, None, settings))
+                jax.block_until_ready(climb.advance(structure, rows, state, None, settings))
 
         return run
 
@@ -126,10 +130,12 @@ def fit_functions(case, x, found):
     model = models.finite_mixture(case.components, case.structure)
 
     def ours():
-        found["ours"] = bg.fit(x, model, bg.EM(n_init=10), random_state=0).log_likelihood
+        found["ours"] = bg.fit(x, model, bg.EM(), random_state=0).log_likelihood
 
     def theirs():
-        fitted = GaussianMixture(case.components, covariance_type=case.structure, n_init=10, random_state=0).fit(x)
+        fitted = GaussianMixture(
+            case.components, covariance_type=case.structure, n_init=10, random_state=0
+        ).fit(x)
         found["sklearn"] = fitted.score(x) * len(x)
 
     return {"sklearn": theirs, "ours": ours}
@@ -139,7 +145,9 @@ def main(rounds, only):
     """Print one line a case."""
     warnings.simplefilter("ignore")
     print(f"jax {jax.__version__}, {jax.devices()[0].device_kind}")
-    print("case  shape  | step: sklearn ms, ratio float64, float32 | fit: sklearn s, ours s, ratio, ll gain per row")
+    print(
+        "case  shape  | step: sklearn ms, ratio float64, float32 | fit: sklearn s, ours s, ratio, ll gain per row"
+    )
     for case in CASES:
         if only and only not in case.name:
             continue

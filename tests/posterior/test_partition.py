@@ -33,7 +33,7 @@ def test_rows_and_clusters_by_hand():
     assert part.rows.entropy[-1] == pytest.approx(-0.6 * np.log2(0.6) - 0.4 * np.log2(0.4))
     assert part.rows_in_doubt.tolist() == [39]
     assert all(39 in pair[:2] for pair in part.pairs_in_doubt)
-    assert {round(pair[2], 12) for pair in part.pairs_in_doubt} == {0.6, 0.4} or part.pairs_in_doubt[0][2] == 0.6
+    assert {round(pair[2], 12) for pair in part.pairs_in_doubt} <= {0.4, 0.6}
     clusters = part.clusters
     assert clusters.sizes.tolist() == [26, 14]
     assert (clusters.lower.tolist(), clusters.upper.tolist()) == ([25, 14], [26, 15])
@@ -47,7 +47,7 @@ def test_rows_and_clusters_by_hand():
     assert "row 39 (cluster 0: 60 %, 1: 40 %)" in repr(part)
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_what_holds_for_any_draws(seed):
     rng = np.random.default_rng(seed)
@@ -106,14 +106,18 @@ def test_em_bootstrap_and_labels_on_one_scale():
     assert parts["bootstrap"].expected_loss > parts["EM"].expected_loss
     table = bg.partition_agreement(parts)
     row = table.loc[("EM", "bootstrap")]
-    assert row["adjusted_rand"] == pytest.approx(adjusted_rand_score(parts["EM"].labels, parts["bootstrap"].labels))
+    assert row["adjusted_rand"] == pytest.approx(
+        adjusted_rand_score(parts["EM"].labels, parts["bootstrap"].labels)
+    )
     assert row["loss_first_own"] == pytest.approx(parts["EM"].expected_loss)
     assert row["loss_second_own"] <= row["loss_first_under_second"] + 1e-12
     assert row["loss_first_own"] <= row["loss_second_under_first"] + 1e-12
 
 
 def test_bootstrap_errors():
-    em = bg.fit("faithful", bg.models.finite_mixture(1), bg.EM(n_init=1), sample_weight=np.r_[2.0, np.ones(271)])
+    em = bg.fit(
+        "faithful", bg.models.finite_mixture(1), bg.EM(n_init=1), sample_weight=np.r_[2.0, np.ones(271)]
+    )
     with pytest.raises(ValueError, match="without sample_weight"):
         bg.bootstrap(em)
     with pytest.raises(TypeError, match="Expected em to be a fit by EM; got str"):
@@ -127,7 +131,9 @@ def test_warnings_are_in_words():
     assert "dissolve" in told
     assert "of the rows are in doubt: the draws do not settle on a partition" in told
     split = np.repeat([np.arange(60) // 30, np.arange(60) % 3], [60, 40], axis=0)
-    assert "one partition does not speak for all draws: 60 % near one of 2 clusters" in repr(bg.partition(split))
+    assert "one partition does not speak for all draws: 60 % near one of 2 clusters" in repr(
+        bg.partition(split)
+    )
     assert "no row is in doubt" in repr(bg.partition(split[:60]))
 
 
@@ -152,3 +158,17 @@ def test_agreement_needs_the_same_rows():
     parts = {"a": bg.partition([[0, 1]], n_starts=1), "b": bg.partition([[0, 1, 1]], n_starts=1)}
     with pytest.raises(ValueError, match="Expected partitions of the same rows"):
         bg.partition_agreement(parts)
+
+
+def test_a_posterior_is_partitioned_on_its_rows(posterior):
+    part = bg.partition(posterior, n_starts=3)
+    assert part.draws.n_draws == 1000
+    assert part.sizes.sum() == 120
+    probability = posterior.predict_proba()
+    agreement = adjusted_rand_score(part.labels, probability.argmax(axis=1))
+    assert agreement > 0.95
+    # Both are means over the same 1000 draws, of a label and of its probability: five standard errors.
+    order = np.argsort(-probability.sum(axis=0))
+    assert np.abs(part.rows.membership - probability[:, order]).max() < 5 * np.sqrt(0.25 / 1000)
+    assert repr(part).startswith("Partition of data (120 rows) into 2 clusters")
+    assert "(NUTS)" in repr(part)

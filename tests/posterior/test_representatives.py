@@ -12,7 +12,9 @@ from bayesgmm.posterior.representatives import find_representatives
 def camps(weights, n=60, s=200, noise=0.03, seed=0):
     """Draws around several quite different partitions, in these shares."""
     rng = np.random.default_rng(seed)
-    centres = [np.arange(n) % (2 + i) if i % 2 else np.arange(n) // (n // (2 + i)) for i in range(len(weights))]
+    centres = [
+        np.arange(n) % (2 + i) if i % 2 else np.arange(n) // (n // (2 + i)) for i in range(len(weights))
+    ]
     draws = np.repeat(np.array(centres), np.round(s * np.array(weights)).astype(int), axis=0)
     thrown = rng.random(draws.shape) < noise
     return np.where(thrown, rng.integers(0, 3, draws.shape), draws), centres

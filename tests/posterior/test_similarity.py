@@ -58,7 +58,10 @@ def test_published_similarities(cases):
     import gzip
     from pathlib import Path
 
-    for file, case in (("galaxy_draws_10000x82", "galaxy.draw"), ("iris_clusterings_1000x150", "iris.clusterings")):
+    for file, case in (
+        ("galaxy_draws_10000x82", "galaxy.draw"),
+        ("iris_clusterings_1000x150", "iris.clusterings"),
+    ):
         reference = cases("E_clustering_summaries")[case]
         with gzip.open(Path(__file__).parent.parent / "cases" / "draws" / f"{file}.txt.gz", "rt") as lines:
             table = similarity(np.loadtxt(lines, dtype=int))
@@ -94,7 +97,9 @@ def test_many_rows_are_single_precision_and_bounded(monkeypatch):
     with pytest.raises(ValueError, match=r"at most 20 rows.*got 30.*draws\[:, rows\]"):
         similarity(draws)
     rows = np.array([3, 29, 5])
-    assert similarity_of_rows(as_label_draws(draws), rows) == pytest.approx(double[np.ix_(rows, rows)], abs=1e-12)
+    assert similarity_of_rows(as_label_draws(draws), rows) == pytest.approx(
+        double[np.ix_(rows, rows)], abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
