@@ -51,13 +51,14 @@ def compare(
         selection = sweep(progress, data, columns, max_components, structures, criterion, seed)
         em = selection.best
         posterior = None if no_nuts else _sample(progress, em, chains, samples, seed)
+        partition = None if posterior is None else _partition(progress, posterior, seed)
         with progress.phase("comparison"):
             from bayesgmm.criteria.compare import compare as compare_fits
 
             comparison = compare_fits({"EM": em} if posterior is None else {"EM": em, "NUTS": posterior})
         if report is not None:
-            _report(progress, report, selection, em, posterior, comparison, data, seed)
-    click.echo(_told(selection, em, posterior, comparison, form))
+            _report(progress, report, selection, em, posterior, comparison, partition, data, seed)
+    click.echo(_told(selection, em, posterior, comparison, partition, form))
     if report is not None:
         click.echo(f"wrote {report}", err=True)
 
@@ -77,8 +78,17 @@ def _sample(progress: Progress, em: Any, chains: int, samples: int, seed: int) -
         return fit(em.observed, model, engine, start=em, random_state=seed, progress=report)
 
 
+def _partition(progress: Progress, posterior: Any, seed: int) -> Any:
+    with progress.phase("partition"):
+        from bayesgmm.posterior.partition import partition
+
+        found = partition(posterior, random_state=seed)
+        repr(found)  # the ball and the doubts are computed when first asked for: here the wait is told
+        return found
+
+
 def _report(
-    progress: Progress, path: str, selection, em, posterior, comparison, source: str, seed: int
+    progress: Progress, path: str, selection, em, posterior, comparison, partition, source: str, seed: int
 ) -> None:
     with progress.phase("report"):
         import matplotlib
@@ -92,6 +102,7 @@ def _report(
             em,
             posterior,
             comparison,
+            partition,
             command=shlex.join(["bayesgmm", *sys.argv[1:]]),
             source=source,
             random_state=seed,
@@ -99,7 +110,7 @@ def _report(
         )
 
 
-def _told(selection: Any, em: Any, posterior: Any, comparison: Any, form: str) -> str:
+def _told(selection: Any, em: Any, posterior: Any, comparison: Any, partition: Any, form: str) -> str:
     if form == "json":
         content = {"selection": selection_records(selection), "comparison": json.loads(comparison.to_json())}
         return json.dumps(content, indent=1)
@@ -117,4 +128,5 @@ def _told(selection: Any, em: Any, posterior: Any, comparison: Any, form: str) -
         words.doubt(result, result.predict_proba()),
         certainty[0] if posterior is None else certainty[-1],
     ]
-    return "\n\n".join([repr(selection), repr(result), repr(comparison), "\n".join(filter(None, said))])
+    parts = [selection, result, comparison, *([] if partition is None else [partition])]
+    return "\n\n".join([*map(repr, parts), "\n".join(filter(None, said))])

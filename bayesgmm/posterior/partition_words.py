@@ -25,7 +25,7 @@ def in_doubt(rows: RowDoubt) -> Int[np.ndarray, " n"]:
 def partition_text(partition: Any) -> str:
     """The print of a partition."""
     warnings = [f"warning: {words}" for words in partition.warnings]
-    lines = [_head(partition), _cluster_table(partition), *partition_sentences(partition), *warnings]
+    lines = [_head(partition), text_table(*cluster_cells(partition)), *partition_sentences(partition), *warnings]
     return "\n".join(lines)
 
 
@@ -54,7 +54,8 @@ def amount(partition: Any, value: float) -> str:
     return f"{loss.title}{prices} {number(value)} {loss.unit}".rstrip()
 
 
-def _cluster_table(partition: Any) -> str:
+def cluster_cells(partition: Any) -> tuple[list[str], list[list[str]]]:
+    """Header and rows, as text, of the table of clusters."""
     clusters = partition.clusters
     percent = f"{100 * partition.level:g} %"
     header = ["cluster", "rows", f"rows, {percent}", "present", "stability", "cohesion", "separation"]
@@ -70,7 +71,7 @@ def _cluster_table(partition: Any) -> str:
         ]
         for k in range(partition.n_clusters)
     ]
-    return text_table(header, rows)
+    return header, rows
 
 
 def _counts(partition: Any) -> str:

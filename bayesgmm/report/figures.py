@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesgmm import plots
+from bayesgmm.posterior.similarity import MOST_ROWS
 
 MOST_SVG_BYTES = 1_500_000  # a larger drawing becomes a picture
 
@@ -22,7 +23,9 @@ class Figure(NamedTuple):
     alt: str
 
 
-def figures(selection: Any, em: Any, posterior: Any | None) -> dict[str, Figure]:
+def figures(
+    selection: Any, em: Any, posterior: Any | None, partition: Any | None = None
+) -> dict[str, Figure]:
     """The figures of the report, by name."""
     result = em if posterior is None else posterior
     name = selection.criterion.upper()
@@ -44,6 +47,13 @@ def figures(selection: Any, em: Any, posterior: Any | None) -> dict[str, Figure]
         caption = f"How uncertain each row's component is, by {by}: zero is certain."
         out["membership"] = _figure(
             lambda: plots.membership(result), caption, "The uncertainty of each row's component"
+        )
+    if partition is not None and partition.n_rows <= MOST_ROWS:
+        out["similarity"] = _figure(
+            lambda: plots.similarity(partition),
+            "Probability that two rows belong together, rows ordered by the cluster of the partition (squares). A pale "
+            "square is a cluster that the posterior splits; colour between squares is one that it merges.",
+            "Similarity matrix of the rows, ordered by cluster",
         )
     return out if posterior is None else out | _of_draws(posterior)
 

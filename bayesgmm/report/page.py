@@ -20,6 +20,7 @@ def write_report(
     em: Any,
     posterior: Any | None = None,
     comparison: Any | None = None,
+    partition: Any | None = None,
     command: str | None = None,
     *,
     source: str | None = None,
@@ -35,6 +36,7 @@ def write_report(
     em : the EM fit that is reported, usually ``selection.best``
     posterior : the posterior sampled from there, if any
     comparison : what ``compare`` returned for them; computed if None
+    partition : what ``partition`` returned for the posterior, if it is to be told
     command : the command line that did all this
     source : the file or bundled name that the rows came from, for the code that reproduces the page
     random_state : the seed, for the same
@@ -58,7 +60,7 @@ def write_report(
         from bayesgmm.criteria.compare import compare
 
         comparison = compare({"EM": em} | ({} if posterior is None else {posterior.kind: posterior}))
-    content = context(selection, em, posterior, comparison)
+    content = context(selection, em, posterior, comparison, partition)
     content["reproduce"] = {
         "command": command,
         "code": reproduce.code(selection, em, posterior, source, random_state),
@@ -69,11 +71,13 @@ def write_report(
     return path
 
 
-def context(selection: Any, em: Any, posterior: Any | None, comparison: Any) -> dict[str, Any]:
+def context(
+    selection: Any, em: Any, posterior: Any | None, comparison: Any, partition: Any | None = None
+) -> dict[str, Any]:
     """Everything the page says of the results."""
     result = em if posterior is None else posterior
     probability = result.predict_proba()
-    warnings = _warnings(selection, em, posterior)
+    warnings = _warnings(selection, em, posterior, partition)
     found = [
         *words.choice(selection),
         *words.sizes(em, posterior),
@@ -89,12 +93,14 @@ def context(selection: Any, em: Any, posterior: Any | None, comparison: Any) -> 
         "found": list(filter(None, found)),
         "ranking": sections.ranking(selection),
         "parameters": sections.parameters(comparison),
+        "partition": sections.partition(partition),
+        "partition_words": words.partition(partition),
         "doubtful": sections.doubtful_rows(result, probability),
         "certainty": words.certainty(em, posterior),
         "diagnostics": _diagnostics(posterior),
         "comparison": sections.comparison(comparison),
         "notes": comparison.notes,
-        "figures": figures(selection, em, posterior),
+        "figures": figures(selection, em, posterior, partition),
         "warnings": warnings,
         "date": datetime.date.today().isoformat(),
     }
@@ -132,9 +138,10 @@ def _diagnostics(posterior: Any | None) -> list[Any]:
     ]
 
 
-def _warnings(selection: Any, em: Any, posterior: Any | None) -> list[str]:
+def _warnings(selection: Any, em: Any, posterior: Any | None, partition: Any | None) -> list[str]:
     """Every warning once, with who gives it."""
     sources = {"selection": selection, "EM": em} | ({} if posterior is None else {posterior.kind: posterior})
+    sources |= {} if partition is None else {"partition": partition}
     found: dict[str, str] = {}
     for name, result in sources.items():
         for text in result.warnings:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.plots.membership import SURE
+from bayesgmm.posterior.partition_words import cluster_cells
 from bayesgmm.tables import number
 
 MOST_DOUBTFUL = 10
@@ -99,6 +100,18 @@ def doubtful_rows(result: Any, probability: NDArray[np.float64]) -> Table | None
         rows.append([str(n), *values, *(f"{k}: {probability[n, k]:.3f}" for k in (first, second))])
     caption = f"The {len(worst)} most doubtful rows, counted from 0"
     return Table(caption, ["row", *names, "likeliest", "next"], rows)
+
+
+def partition(found: Any | None) -> Table | None:
+    """The clusters of the partition of least expected loss."""
+    if found is None:
+        return None
+    header, rows = cluster_cells(found)
+    caption = (
+        f"The partition of least expected {found.loss.title}: its clusters, with the interval of their sizes over "
+        "the draws, and how well they hold together and apart"
+    )
+    return Table(caption, header, rows)
 
 
 def diagnostics(table: Any, caption: str) -> tuple[Table, Table | None]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.plots.membership import SURE
+from bayesgmm.posterior.partition_words import partition_sentences
 
 SAME = 1e-6  # nats: log-likelihoods closer than this, at as many parameters, are one model under two names
 
@@ -185,3 +186,10 @@ def listed(parts: list[str], last: str = "") -> str:
     if last and len(parts) > 1:
         return f"{', '.join(parts[:-1])} {last} {parts[-1]}"
     return ", ".join(parts)
+
+
+def partition(found: Any | None) -> list[str]:
+    """What the posterior of the partition says, a sentence each."""
+    if found is None:
+        return []
+    return [f"{text[0].upper()}{text[1:]}." for text in partition_sentences(found)]
