@@ -16,13 +16,14 @@ backward pass is the same blocked pass (Fisher's identity: the gradient with res
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from bayesgmm.covariances import Array, Natural, Structure
 
@@ -163,18 +164,19 @@ def memberships(structure: Structure, natural: Natural, rows: Rows) -> Float[Arr
 
 
 def contingency(
-    structure: Structure, natural: Natural, rows: Rows, partition: Float[Array, "m b j"]
+    structure: Structure, natural: Natural, rows: Rows, partition: Int[Array, "m b"]
 ) -> Float[Array, "c k j"]:
-    """Expected rows that each column puts in component k and the given partition (one-hot) in cluster j."""
+    """Expected rows that each column puts in component k and the given partition in cluster j (one of K)."""
 
     def body(i: Array, total: Array) -> Array:
         x, w = _block(rows, i)
         _, responsibilities = _softmax(_logits(natural.eta, structure.features(x)), w)
-        here = lax.dynamic_index_in_dim(partition, i, keepdims=False)
+        labels = lax.dynamic_index_in_dim(partition, i, keepdims=False)
+        here = jax.nn.one_hot(labels, k, dtype=w.dtype)
         return total + responsibilities @ here
 
     c, k, _ = natural.eta.shape
-    return lax.fori_loop(0, rows.used, body, jnp.zeros((c, k, partition.shape[-1]), natural.eta.dtype))
+    return lax.fori_loop(0, rows.used, body, jnp.zeros((c, k, k), natural.eta.dtype))
 
 
 def allocation_counts(structure: Structure, natural: Natural, rows: Rows, key: Array) -> Float[Array, "c k"]:
@@ -215,6 +217,21 @@ def posterior_probabilities(structure: Structure, natural: Natural, rows: Rows) 
 
     out = lax.map(one, rows.blocks)
     return out.reshape(-1, *out.shape[2:])
+
+
+def per_row(
+    structure: Structure,
+    natural: Natural,
+    rows: Rows,
+    summary: Callable[[Float[Array, "c b"], Float[Array, "c k b"]], Array],
+) -> Shaped[Array, " n"]:
+    """One number a row, (M B,), from the rows' log densities (C, B) and responsibilities (C, K, B), block by block."""
+
+    def one(x: Array) -> Array:
+        log_sum, responsibilities = _softmax(_logits(natural.eta, structure.features(x)))
+        return summary(log_sum + natural.shared @ structure.shared_features(x), responsibilities)
+
+    return lax.map(one, rows.blocks).reshape(-1)
 
 
 def log_density(structure: Structure, natural: Natural, rows: Rows) -> Float[Array, "c n"]:

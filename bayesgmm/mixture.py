@@ -41,6 +41,8 @@ class Mixture(eqx.Module):
                 f"Expected covariances of shape {expected} for covariance_type={structure.name!r}; "
                 f"got {covariances.shape}."
             )
+        if not (np.all(np.isfinite(weights)) and np.all(weights >= 0) and np.all(np.isfinite(means))):
+            raise ValueError("Expected weights of at least 0 and finite means; got others.")
         with np.errstate(divide="ignore"):
             log_weights = np.log(weights / weights.sum(axis=-1, keepdims=True))
         return cls(structure, log_weights, means, covariances)
@@ -67,6 +69,10 @@ class Mixture(eqx.Module):
         """The mixture of ``factor * x + shift``."""
         covariances = self.structure.rescale(self.covariances, factor)
         return Mixture(self.structure, self.log_weights, self.means * factor + shift, covariances)
+
+    def at_draws(self, index: Array) -> Mixture:
+        """Some of the draws on the first axis."""
+        return jax.tree.map(lambda leaf: leaf[index], self)
 
     def permute(self, order: Array) -> Mixture:
         """The components in another order (..., K'); fewer indices than components drop the others."""

@@ -1,6 +1,6 @@
 """Old Faithful from EM to NUTS: which model, what it says, and how sure it is.
 
-    python examples/old_faithful.py [--samples 1000] [--out old_faithful.png]
+python examples/old_faithful.py [--samples 1000] [--out old_faithful.png]
 """
 
 import argparse
@@ -27,7 +27,8 @@ def main(samples=1000, out="old_faithful.png", max_components=6):
     waiting = posterior.data["posterior"]["means"].sel(feature="waiting")
     gap = np.abs(waiting.isel(component=0) - waiting.isel(component=1)).values.ravel()
     low, high = np.quantile(gap, [0.03, 0.97])
-    print(f"\nThe two kinds of eruption are {gap.mean():.1f} minutes of waiting apart (94 % interval {low:.1f}, {high:.1f}).")
+    print(f"\nThe two kinds of eruption are {gap.mean():.1f} minutes of waiting apart")
+    print(f"(94 % interval {low:.1f} to {high:.1f}).")
     doubtful = posterior.predict_proba().max(axis=1) < 0.9
     print(f"{doubtful.sum()} of {len(x)} eruptions belong to neither kind with probability 0.9.")
     ax = bg.plots.components(posterior)

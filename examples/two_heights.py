@@ -36,7 +36,9 @@ def main(rows=100_000, out="two_heights.png"):
     fit = bg.fit(x, models.finite_mixture(2), bg.EM(), random_state=0)
     theirs = GaussianMixture(2, random_state=0).fit(x[:, None])
     print(fit)
-    print(f"\nscikit-learn's default stops at {theirs.score(x[:, None]) * len(x):.3f} after {theirs.n_iter_} steps;")
+    print(
+        f"\nscikit-learn's default stops at {theirs.score(x[:, None]) * len(x):.3f} after {theirs.n_iter_} steps;"
+    )
     print(f"EM goes on to {fit.log_likelihood:.3f} after {fit.n_steps} steps.")
     print(f"Share of rows in the right group: {accuracy(fit.predict(), truth):.4f}")
     ax = bg.plots.components(fit)

@@ -29,7 +29,9 @@ def test_two_heights(tmp_path, capsys):
 
 
 def test_old_faithful(tmp_path, capsys):
-    selection, em, posterior = load("old_faithful").main(samples=100, out=tmp_path / "faithful.png", max_components=3)
+    selection, em, posterior = load("old_faithful").main(
+        samples=100, out=tmp_path / "faithful.png", max_components=3
+    )
     assert (selection.best.covariance_type, selection.best.n_components) == ("tied", 3)
     np.testing.assert_allclose(posterior.means, em.means, rtol=0.02)
     assert "minutes of waiting apart" in capsys.readouterr().out

@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-STRUCTURES = ("full", "tied", "diag", "spherical")
 CRITERIA = ("bic", "aic", "icl")
 
 data_argument = click.argument("data", metavar="DATA")
@@ -32,8 +31,8 @@ structures_option = click.option(
     "--covariance-type",
     "structures",
     multiple=True,
-    type=click.Choice(STRUCTURES),
-    help="Repeatable; all if left out.",
+    metavar="NAME",
+    help="full, tied, ...; repeatable; all if left out.",
 )
 format_option = click.option(
     "--format", "form", type=click.Choice(("table", "json", "csv", "md")), default="table", show_default=True
@@ -107,8 +106,13 @@ def read_data(source: str, columns: str | None) -> Any:
 
 
 def structures_for(data: Any, chosen: tuple[str, ...]) -> tuple[str, ...]:
-    """The structures asked for, else all; of one feature only two differ."""
-    return chosen or (STRUCTURES if data.n_features > 1 else STRUCTURES[:2])
+    """The structures asked for, else all that differ: of one feature, most are the same model."""
+    from bayesgmm.covariances import STRUCTURES, get_structure
+
+    if chosen:
+        return tuple(get_structure(name).name for name in chosen)
+    sizes = {name: structure.n_parameters(2, data.n_features) for name, structure in STRUCTURES.items()}
+    return tuple(name for i, name in enumerate(sizes) if sizes[name] not in list(sizes.values())[:i])
 
 
 def check_folder(path: str | None) -> None:

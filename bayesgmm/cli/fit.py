@@ -12,7 +12,7 @@ from bayesgmm.cli.progress import shown
 @command.data_argument
 @command.columns_option
 @click.option("-k", "--components", type=click.IntRange(min=1), required=True, help="Number of components.")
-@click.option("--covariance-type", type=click.Choice(command.STRUCTURES), default="full", show_default=True)
+@click.option("--covariance-type", metavar="NAME", default="full", show_default=True)
 @click.option("--engine", type=click.Choice(("em", "nuts")), default="em", show_default=True)
 @click.option("--chains", type=click.IntRange(min=1), default=4, show_default=True, help="Chains of NUTS.")
 @click.option("--samples", type=click.IntRange(min=4), default=1000, show_default=True, help="Draws a chain.")

@@ -16,6 +16,7 @@ class Diag(Structure):
     """Covariances (K, D); features [1, x, x^2]."""
 
     name = "diag"
+    description = "each with its own axis-aligned covariance"
     dims = ("component", "feature")
     precision_site = "precisions"
 

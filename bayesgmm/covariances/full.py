@@ -16,6 +16,7 @@ class Full(Structure):
     """Covariances (K, D, D); features [1, x, vech(xx')]."""
 
     name = "full"
+    description = "each with its own covariance"
     dims = ("component", "feature", "feature_bis")
     precision_site = "precision_tril"
 

@@ -16,6 +16,7 @@ class Spherical(Structure):
     """Covariances (K,); features [1, x, |x|^2]."""
 
     name = "spherical"
+    description = "each round, with its own variance"
     dims = ("component",)
     precision_site = "precisions"
     common_scale = True

@@ -69,6 +69,8 @@ class Structure(abc.ABC):
     """A covariance structure. ``K`` components, ``D`` features, ``B`` rows of a block; leading axes free."""
 
     name: str
+    description: str
+    """How components' covariances relate, in a few words that follow "components"."""
     dims: tuple[str, ...]
     """Names of the axes of the covariances."""
 

@@ -15,6 +15,7 @@ class Tied(Structure):
     """Covariances (D, D); the quadratic part cancels between components, so features are [1, x] alone."""
 
     name = "tied"
+    description = "sharing one covariance"
     dims = ("feature", "feature_bis")
     precision_site = "precision_tril"
 

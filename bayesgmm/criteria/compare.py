@@ -19,8 +19,6 @@ from bayesgmm.tables import text_table
 if TYPE_CHECKING:
     import pandas
 
-    from bayesgmm.inference.result import EMResult
-    from bayesgmm.posterior.posterior import Posterior
 
 COLUMNS = [
     "kind",
@@ -43,16 +41,32 @@ COLUMNS = [
     "warnings",
 ]
 
+# Column of the table: its name in the print, and how to read it.
 DIRECTIONS = {
-    "log_likelihood": "larger is a closer fit, and always grows with the number of components: not a criterion",
-    "bic": "smaller is better (-2 log L + p log n)",
-    "icl": "smaller is better (BIC plus twice the entropy of the classification)",
-    "elpd_loo": "larger is better (expected log density of new rows, in nats, summed over the rows)",
-    "p_loo": "no direction: the effective number of parameters",
-    "elpd_difference": "0 is the best, negative is worse; below 4, or within two standard errors, is no difference",
-    "stacking_weight": "larger is better: share in the mixture of posteriors that predicts best",
-    "max_khat": "smaller is better; above 0.7 elpd_loo cannot be trusted",
-    "agreement": "adjusted Rand index of the partition with that of the first fit: 1 the same, 0 as by chance",
+    "log_likelihood": (
+        "log-likelihood",
+        "larger is a closer fit, and always grows with the number of components: not a criterion",
+    ),
+    "bic": ("BIC", "smaller is better (-2 log L + p log n)"),
+    "icl": ("ICL", "smaller is better (BIC plus twice the entropy of the classification)"),
+    "elpd_loo": (
+        "elpd_loo",
+        "larger is better (expected log density of new rows, in nats, summed over the rows)",
+    ),
+    "p_loo": ("p_loo", "no direction: the effective number of parameters"),
+    "elpd_difference": (
+        "elpd - best",
+        "0 is the best, negative is worse; below 4, or within two standard errors, is no difference",
+    ),
+    "stacking_weight": (
+        "stacking weight",
+        "larger is better: share in the mixture of posteriors that predicts best",
+    ),
+    "max_khat": ("largest k-hat", "smaller is better; above 0.7 elpd_loo cannot be trusted"),
+    "agreement": (
+        "partition against the first",
+        "adjusted Rand index with the partition of the first fit: 1 the same, 0 as by chance",
+    ),
 }
 
 
@@ -129,12 +143,12 @@ class Comparison:
         return _written(json.dumps(content, indent=1, allow_nan=False) + "\n", path)
 
 
-def compare(results: Mapping[str, EMResult | Posterior]) -> Comparison:
+def compare(results: Any) -> Comparison:
     """Compare fits of the same rows, by EM and by MCMC.
 
     Parameters
     ----------
-    results : fits by the name they shall have in the table
+    results : mapping of names, as they shall stand in the table, to fits (EMResult or Posterior)
 
     Raises
     ------
@@ -145,6 +159,10 @@ def compare(results: Mapping[str, EMResult | Posterior]) -> Comparison:
     """
     import pandas
 
+    if not isinstance(results, Mapping):
+        raise TypeError(
+            f'Expected fits by name, such as {{"EM": em, "NUTS": posterior}}; got {type(results).__name__}.'
+        )
     results = dict(results)
     _check(results)
     memberships = {name: result.predict_proba() for name, result in results.items()}
@@ -239,12 +257,13 @@ def _of_posterior(posterior: Any, elpd: Any) -> dict[str, Any]:
 
 def _notes(table: pandas.DataFrame, elpds: Mapping[str, Any]) -> tuple[str, ...]:
     shown = [c for c in DIRECTIONS if table[c].notna().any()]
-    out = [f"{column}: {DIRECTIONS[column]}." for column in shown]
+    out = [f"{DIRECTIONS[column][0]}: {DIRECTIONS[column][1]}." for column in shown]
     out += [f"elpd_loo of {name}: {khat_in_words(elpd)}." for name, elpd in elpds.items()]
     if table["log_likelihood_sd"].notna().any() and table["log_likelihood_sd"].isna().any():
         out.append(
             "Do not compare log-likelihoods across engines: EM's is the maximum, a posterior's the mean over draws "
-            "(+- their standard deviation), which lies below it by about half the number of parameters."
+            "(+- their standard deviation). Under a weak prior that lies below the maximum by about half the number of "
+            "parameters; by much more, the prior has a say (or the draws are elsewhere)."
         )
     if table["bic"].notna().any() and table["elpd_loo"].notna().any():
         out.append("Do not compare BIC with elpd_loo: they are on other scales and answer other questions.")

@@ -34,4 +34,9 @@ def icl(
 
     mclust's ICL uses the hard classification instead: ``bic - 2 sum_n log max_k r_nk``.
     """
-    return bic + 2.0 * entropy(responsibilities, sample_weight)
+    return icl_of_entropy(bic, entropy(responsibilities, sample_weight))
+
+
+def icl_of_entropy(bic: float, entropy: float) -> float:
+    """:func:`icl` where the classification's entropy is known."""
+    return bic + 2.0 * entropy

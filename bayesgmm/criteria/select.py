@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from bayesgmm.covariances import get_structure
+from bayesgmm.covariances import STRUCTURES, get_structure
 from bayesgmm.data import Data, as_data, check_fit, check_sample_weight
 from bayesgmm.inference.em import EM, fit_many
 from bayesgmm.inference.fit import prepare
@@ -159,7 +159,7 @@ def select(
     x: Any,
     *,
     n_components: int | Iterable[int] = range(1, 10),
-    covariance_type: str | Iterable[str] = ("full", "tied", "diag", "spherical"),
+    covariance_type: str | Iterable[str] = tuple(STRUCTURES),
     engine: EM | None = None,
     criterion: str = "bic",
     sample_weight: Any = None,

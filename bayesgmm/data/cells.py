@@ -51,7 +51,8 @@ def _from_integers(values: np.ndarray, column: str) -> np.ndarray:
         if int(floats[row]) != int(values[row]):
             raise ValueError(
                 f"x has the integer {values[row]} at row {row}, column {column!r}, which float64 cannot hold exactly. "
-                "Is it an identifier? Leave it out with columns=[...]; or subtract an offset first."
+                "Is it an identifier? Leave it out with bayesgmm.as_data(x, columns=[...]), "
+                "or subtract an offset first."
             )
     return floats
 

@@ -55,7 +55,7 @@ def check_width(data: Data, feature_names: Sequence[str]) -> None:
     expected = tuple(feature_names)
     if data.n_features != len(expected):
         remedy = (
-            "Choose them with columns=[...]."
+            "Choose them with bayesgmm.as_data(x, columns=[...])."
             if data.n_features > 1
             else "A single row must have two dimensions: numpy.reshape(x, (1, -1))."
         )

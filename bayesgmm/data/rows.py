@@ -154,7 +154,7 @@ def _advise_columns(table: Table, names: Sequence[str], columns: Any) -> str:
     if not numeric:
         return ""
     listed = ", ".join(map(repr, numeric[:12])) + (", ..." if len(numeric) > 12 else "")
-    return f" Choose the numeric columns: columns=[{listed}]."
+    return f" Choose the numeric columns: bayesgmm.as_data(x, columns=[{listed}])."
 
 
 def _refuse_row_names(names: Sequence[str]) -> None:
@@ -163,7 +163,7 @@ def _refuse_row_names(names: Sequence[str]) -> None:
             rest = [n for n in names if n != column]
             raise ValueError(
                 f"x has a column without a name, number {j}: row names written along by R or pandas? "
-                f"Choose the features: columns=[{_listed(rest)}]."
+                f"Choose the features: bayesgmm.as_data(x, columns=[{_listed(rest)}])."
             )
 
 

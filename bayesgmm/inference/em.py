@@ -46,7 +46,7 @@ class EM:
 
     objective: Literal["likelihood", "posterior"] = "likelihood"
     n_init: int = 20
-    tol: float = 1e-7
+    tol: float = 1e-9
     max_steps: int = 10_000
     reg_covar: float | None = None
     accelerate: bool = True
@@ -58,12 +58,14 @@ class EM:
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
                 raise ValueError(f"Expected {name} to be an integer of at least {least}; got {value!r}.")
-        if not (np.isfinite(self.tol) and self.tol >= 0):
-            raise ValueError(f"Expected tol to be finite and at least 0; got {self.tol!r}.")
-        if self.reg_covar is not None and not (np.isfinite(self.reg_covar) and self.reg_covar >= 0):
-            raise ValueError(
-                f"Expected reg_covar to be finite and at least 0, or None; got {self.reg_covar!r}."
-            )
+        for name, value in (
+            ("tol", self.tol),
+            ("reg_covar", 0.0 if self.reg_covar is None else self.reg_covar),
+        ):
+            if not isinstance(value, int | float | np.number) or not (np.isfinite(value) and value >= 0):
+                raise ValueError(f"Expected {name} to be a finite number of at least 0; got {value!r}.")
+        if not isinstance(self.accelerate, bool):
+            raise TypeError(f"Expected accelerate to be True or False; got {self.accelerate!r}.")
 
     def run(self, problem: Problem) -> EMResult:
         """Fit one problem (``bayesgmm.fit`` prepares it)."""
@@ -159,6 +161,7 @@ def _result(
         status=status,
         history=np.array(history[best]) + units,
         restarts=objective + units,
+        set_aside=int(np.sum(~healthy & (objective > objective[best]))),
         degeneracies=degeneracy_warnings(mixture, problem),
         seconds=seconds,
     )

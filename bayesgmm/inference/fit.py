@@ -45,10 +45,9 @@ def fit(
         If the data, the model or the start cannot be used; the message names the row, column or argument.
     """
     engine = EM() if engine is None else engine
-    if not hasattr(engine, "run"):
-        raise TypeError(
-            f"Expected engine to be an engine such as EM() or NUTS(); got {type(engine).__name__}."
-        )
+    if isinstance(engine, type) or not hasattr(engine, "run"):
+        got = engine.__name__ if isinstance(engine, type) else type(engine).__name__
+        raise TypeError(f"Expected engine to be an engine such as EM() or NUTS(); got {got}.")
     with progress_reporter(progress) as report:
         return engine.run(prepare(x, model, start, sample_weight, random_state, report))
 

@@ -51,11 +51,16 @@ class NUTS:
     max_tree_depth: int = 10
 
     def __post_init__(self) -> None:
-        for name, least in (("num_chains", 1), ("num_warmup", 20), ("num_samples", 4), ("max_tree_depth", 1)):
+        for name, least in (
+            ("num_chains", 1),
+            ("num_warmup", 20),
+            ("num_samples", 20),
+            ("max_tree_depth", 1),
+        ):
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
                 raise ValueError(f"Expected {name} to be an integer of at least {least}; got {value!r}.")
-        if not 0 < self.target_accept_prob < 1:
+        if not isinstance(self.target_accept_prob, float) or not 0 < self.target_accept_prob < 1:
             raise ValueError(f"Expected target_accept_prob between 0 and 1; got {self.target_accept_prob!r}.")
 
     def run(self, problem: Problem) -> Posterior:

@@ -90,6 +90,10 @@ class Problem:
                 f"Expected start to be a result, a Mixture, or labels of shape ({self.observed.n_rows},); "
                 f"got an array of shape {labels.shape}."
             )
+        if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0:
+            raise ValueError(
+                "Expected start labels to be integers of at least 0, a cluster number for every row."
+            )
         _, codes = np.unique(labels, return_inverse=True)
         if codes.max() + 1 > k:
             raise ValueError(f"Expected labels of at most {k} clusters in start; got {codes.max() + 1}.")

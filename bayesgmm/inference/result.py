@@ -15,7 +15,7 @@ from bayesgmm.criteria import information
 from bayesgmm.data import Data, Standardisation
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
-from bayesgmm.posterior.predict import MixturePredictor
+from bayesgmm.posterior.predict import MixturePredictor, classification_entropies
 
 
 class Status(enum.Enum):
@@ -42,6 +42,7 @@ class EMResult(MixturePredictor):
     n_steps : EM steps of the winning start
     history : (n_steps + 1,) objective before each step and at the end
     restarts : final objective of every start, -inf where it failed
+    set_aside : starts that ended higher, but in a spike, and were therefore not chosen
     degeneracies : components that the likelihood likes and a statistician does not, in words
     """
 
@@ -57,6 +58,7 @@ class EMResult(MixturePredictor):
     status: Status
     history: NDArray[np.float64]
     restarts: NDArray[np.float64]
+    set_aside: int
     degeneracies: tuple[str, ...]
     seconds: float
 
@@ -121,7 +123,8 @@ class EMResult(MixturePredictor):
     @cached_property
     def icl(self) -> float:
         """Integrated completed likelihood (Biernacki et al. 2000), smaller is better."""
-        return information.icl(self.bic, self.predict_proba(), self.sample_weight)
+        entropies = classification_entropies(self.draws, self._rows(None))
+        return information.icl_of_entropy(self.bic, float(entropies @ self.sample_weight))
 
     def __repr__(self) -> str:
         from bayesgmm.tables import component_table
@@ -134,4 +137,8 @@ class EMResult(MixturePredictor):
             f"log-likelihood {self.log_likelihood:.4f}, BIC {self.bic:.4f}, {self.n_steps} steps, {converged}"
         )
         notes = [f"warning: {w}" for w in self.warnings]
+        if self.set_aside:
+            notes.append(
+                f"note: {self.set_aside} of {len(self.restarts)} starts ended in spikes and were set aside"
+            )
         return "\n".join([head, component_table(self), *notes])

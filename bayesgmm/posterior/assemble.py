@@ -15,7 +15,7 @@ from bayesgmm.float64 import in_float64
 from bayesgmm.kernel import allocation_counts, make_rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.posterior.posterior import Posterior
-from bayesgmm.posterior.predict import MOST_CELLS, pointwise_log_density
+from bayesgmm.posterior.predict import MOST_CELLS, log_likelihoods, pointwise_log_density
 from bayesgmm.posterior.relabel import relabel
 
 MOST_POINTWISE = 60_000_000  # draws x rows of pointwise log-likelihood kept (half a gigabyte)
@@ -41,22 +41,25 @@ def assemble(
     began = time.perf_counter()
     chains, length = stats["lp"].shape
     flat = jax.tree.map(lambda a: np.asarray(a).reshape(chains * length, *a.shape[2:]), draws)
-    flat, order = relabel(flat, problem.rows, stats["lp"].ravel())
+    flat, order = relabel(flat, problem.rows, stats["lp"].ravel(), start.predict(problem.observed))
     user = flat.rescale(problem.standardisation.scale, problem.standardisation.shift)
     sizes = drawn_sizes(flat, problem.rows, problem.seed)
-    pointwise = pointwise_log_density(flat, problem.rows) - problem.standardisation.log_jacobian
+    totals = log_likelihoods(flat, problem.rows) - problem.log_jacobian
+    kept = slice(None, None, thinning(chains * length, len(problem.rows)))
+    some = flat.at_draws(np.arange(chains * length).reshape(chains, length)[:, kept].ravel())
+    pointwise = pointwise_log_density(some, problem.rows) - problem.standardisation.log_jacobian
     seconds["relabel and score"] = time.perf_counter() - began
 
     def by_chain(values: NDArray) -> NDArray:
         return np.asarray(values, float).reshape(chains, length, *values.shape[1:])
 
-    stats = {**stats, "log_likelihood": pointwise.sum(axis=1).reshape(chains, length)}
+    stats = {**stats, "log_likelihood": totals.reshape(chains, length)}
     groups: dict[str, dict[str, Any]] = {
         "posterior": {name: by_chain(value) for name, value in _parameters(user).items()},
         "sample_stats": {
             name: np.asarray(value, None if value.dtype == bool else float) for name, value in stats.items()
         },
-        "log_likelihood": {"x": by_chain(pointwise)[:, :: _thinning(pointwise)]},
+        "log_likelihood": {"x": pointwise.reshape(chains, -1, len(problem.rows))},
         "observed_data": {"x": np.array(problem.observed.rows)},
         "clustering": {"drawn_sizes": by_chain(sizes), "relabelling": order.reshape(chains, length, -1)},
         "warm_start": {**_parameters(start.restore(start.mixture)), **notes},
@@ -82,8 +85,9 @@ def _parameters(mixture: Mixture) -> dict[str, NDArray]:
     }
 
 
-def _thinning(pointwise: NDArray) -> int:
-    return -(-pointwise.size // MOST_POINTWISE)
+def thinning(n_draws: int, n_rows: int) -> int:
+    """Every how manieth draw keeps its pointwise log-likelihood."""
+    return -(-n_draws * n_rows // MOST_POINTWISE)
 
 
 def drawn_sizes(draws: Mixture, rows: NDArray[np.float64], seed: int) -> NDArray[np.float64]:

@@ -109,6 +109,10 @@ def invariant_quantities(posterior: Any) -> dict[str, NDArray[np.float64]]:
     responsibilities = np.exp(joint - density[:, None])
     together = np.einsum("ska,skb->sab", responsibilities, responsibilities)
     first, second = np.triu_indices(len(anchors), 1)
+    # A pair that is never, or always, together is a constant but for rounding: its R-hat says nothing.
+    flat = together[:, first, second]
+    moving = (flat.max(axis=0) > 0.05) & (flat.min(axis=0) < 0.95)
+    first, second = first[moving], second[moving]
 
     def by_chain(values: NDArray) -> NDArray:
         return values.reshape(chains, length, *values.shape[1:])
@@ -176,7 +180,9 @@ def summary(quantities: Mapping[str, Any]) -> Any:
     tree = arviz_base.convert_to_datatree(varying)
     table = arviz_stats.summary(tree, round_to="none", ci_kind="eti", ci_prob=0.94).astype(float)
     fixed = {name: float(a.mean()) for name, a in constant.items() if a.ndim == 2}
-    rows = pd.DataFrame({"mean": fixed, "sd": dict.fromkeys(fixed, 0.0)}, index=list(fixed), columns=table.columns)
+    rows = pd.DataFrame(
+        {"mean": fixed, "sd": dict.fromkeys(fixed, 0.0)}, index=list(fixed), columns=table.columns
+    )
     return table if rows.empty else pd.concat([table, rows.astype(float)])
 
 
@@ -186,15 +192,17 @@ def _warnings(found: Mapping[str, Any], chains: int, n_draws: int) -> tuple[str,
     invariants, parameters = found["invariants"], found["parameters"]
     if chains < 2:
         out.append("One chain cannot show that it missed a mode: run at least four.")
-    worst, name = invariants["r_hat"].max(), invariants["r_hat"].idxmax()
-    own, own_name = parameters["r_hat"].max(), parameters["r_hat"].idxmax()
-    if worst > APART:
+    (worst, name), (own, own_name) = _largest(invariants["r_hat"]), _largest(parameters["r_hat"])
+    if not (np.isfinite(worst) and np.isfinite(own)):
+        if chains > 1:
+            out.append("Too few draws to judge convergence: raise num_samples to a hundred or more.")
+    elif worst > APART:
         out.append(
             f"The chains disagree on label-invariant quantities (R-hat {worst:.3f} for {name}): the posterior has "
             "several modes that the chains do not all visit. Averages over them mean nothing: start from other "
             "optima, or simplify the model."
         )
-    elif own > APART:
+    elif own > APART and worst <= R_HAT:
         out.append(
             f"Relabelled parameters disagree between chains (R-hat {own:.3f} for {own_name}) though label-invariant "
             "quantities agree: read densities and partitions, not components."
@@ -221,6 +229,11 @@ def _warnings(found: Mapping[str, Any], chains: int, n_draws: int) -> tuple[str,
     if found["n_deepest"] > 0.01 * n_draws:
         out.append("Trajectories often reach the deepest tree: the geometry is hard; raise max_tree_depth.")
     return tuple(out)
+
+
+def _largest(r_hat: Any) -> tuple[float, str]:
+    """The largest R-hat and the quantity it belongs to; NaN where none could be computed."""
+    return (float("nan"), "") if r_hat.isna().all() else (float(r_hat.max()), str(r_hat.idxmax()))
 
 
 def _text(table: Any) -> str:

@@ -25,7 +25,12 @@ def in_doubt(rows: RowDoubt) -> Int[np.ndarray, " n"]:
 def partition_text(partition: Any) -> str:
     """The print of a partition."""
     warnings = [f"warning: {words}" for words in partition.warnings]
-    lines = [_head(partition), text_table(*cluster_cells(partition)), *partition_sentences(partition), *warnings]
+    lines = [
+        _head(partition),
+        text_table(*cluster_cells(partition)),
+        *partition_sentences(partition),
+        *warnings,
+    ]
     return "\n".join(lines)
 
 

@@ -17,7 +17,7 @@ from bayesgmm.posterior.predict import MixturePredictor
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class Posterior(MixturePredictor):
-    """Draws from a mixture's posterior, relabelled; components by decreasing mean weight.
+    """Draws from a mixture's posterior, relabelled; components numbered as in the EM fit they began from.
 
     Attributes
     ----------

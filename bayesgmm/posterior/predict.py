@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
+from jax.scipy.special import logsumexp, xlogy
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 from bayesgmm.covariances import Natural, Structure
 from bayesgmm.data import Data, Standardisation, as_data, check_sample_weight, check_width
 from bayesgmm.float64 import in_float64
-from bayesgmm.kernel import Rows, log_density, make_rows, memberships
+from bayesgmm.kernel import Rows, log_density, make_rows, memberships, per_row, statistics
 from bayesgmm.mixture import Mixture
 
 MOST_CELLS = 4_000_000  # draws x components x rows held at once
@@ -40,12 +41,11 @@ class MixturePredictor:
 
     def predict(self, x: Any = None) -> NDArray[np.intp]:
         """The most probable component (N,) of each row."""
-        return self.predict_proba(x).argmax(axis=1)
+        return _over_rows(self.draws, self._rows(x), _most_probable).astype(np.intp)
 
     def score_samples(self, x: Any = None) -> NDArray[np.float64]:
         """Log density (N,) of each row in the user's units, averaged over the draws."""
-        pointwise = pointwise_log_density(self.draws, self._rows(x))
-        average = logsumexp(pointwise, axis=0) - np.log(pointwise.shape[0])
+        average = _over_rows(self.draws, self._rows(x), _average_log_density)
         return average - self.standardisation.log_jacobian
 
     def score(self, x: Any = None, sample_weight: Any = None) -> float:
@@ -63,20 +63,59 @@ class MixturePredictor:
 
 def pointwise_log_density(draws: Mixture, rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Log density (S, N) of standardised rows under every draw."""
-    return _over_row_chunks(draws, rows, _log_density)
+    return _over_rows(draws, rows, _log_density)
 
 
 def membership_probabilities(draws: Mixture, rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Responsibilities (N, K) of standardised rows averaged over the draws."""
-    return _over_row_chunks(draws, rows, _memberships).T
+    return _over_rows(draws, rows, _memberships).T
 
 
-def _over_row_chunks(draws: Mixture, rows: NDArray[np.float64], function) -> NDArray[np.float64]:
+def classification_entropies(draws: Mixture, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Entropy (N,) of each row's responsibilities, in nats, averaged over the draws."""
+    return _over_rows(draws, rows, _entropy)
+
+
+def log_likelihoods(draws: Mixture, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Total log-likelihood (S,) of standardised rows under every draw."""
+    s, k = draws.log_weights.shape
+    padded = make_rows(rows, draws.structure, most=max(16, MOST_CELLS // (s * k)))
+    return _totals(draws.structure, draws.natural(), padded)
+
+
+def _over_rows(draws: Mixture, rows: NDArray[np.float64], function) -> NDArray[np.float64]:
     s, k = draws.log_weights.shape
     block = max(16, MOST_CELLS // (s * k))
     natural = draws.natural()
     padded = make_rows(rows, draws.structure, most=block)
-    return function(draws.structure, natural, padded)[:, : len(rows)]
+    return function(draws.structure, natural, padded)[..., : len(rows)]
+
+
+@in_float64
+@eqx.filter_jit
+def _most_probable(structure: Structure, natural: Natural, rows: Rows) -> Any:
+    return per_row(structure, natural, rows, lambda _, r: jnp.argmax(jnp.mean(r, axis=0), axis=0))
+
+
+@in_float64
+@eqx.filter_jit
+def _average_log_density(structure: Structure, natural: Natural, rows: Rows) -> Any:
+    def average(log_sum: Any, _: Any) -> Any:
+        return logsumexp(log_sum, axis=0) - jnp.log(1.0 * log_sum.shape[0])
+
+    return per_row(structure, natural, rows, average)
+
+
+@in_float64
+@eqx.filter_jit
+def _entropy(structure: Structure, natural: Natural, rows: Rows) -> Any:
+    return per_row(structure, natural, rows, lambda _, r: -jnp.sum(jnp.mean(xlogy(r, r), axis=0), axis=0))
+
+
+@in_float64
+@eqx.filter_jit
+def _totals(structure: Structure, natural: Natural, rows: Rows) -> Any:
+    return statistics(structure, natural, rows).log_likelihood
 
 
 @in_float64

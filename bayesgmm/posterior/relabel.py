@@ -20,11 +20,17 @@ from bayesgmm.posterior.predict import MOST_CELLS, membership_probabilities
 
 
 def relabel(
-    draws: Mixture, rows: NDArray[np.float64], lp: NDArray[np.float64]
+    draws: Mixture,
+    rows: NDArray[np.float64],
+    lp: NDArray[np.float64],
+    numbering: NDArray[np.intp] | None = None,
 ) -> tuple[Mixture, NDArray[np.intp]]:
     """Draws (S, K, ...) with their components matched to the draw of highest ``lp`` (S,).
 
-    Components are then numbered by decreasing mean weight.
+    Parameters
+    ----------
+    numbering : labels (N,) whose numbers the components take as far as they agree, so that a posterior is numbered
+        like the fit it began from; by decreasing mean weight if None
 
     Returns
     -------
@@ -34,9 +40,12 @@ def relabel(
     pivot = jax.tree.map(lambda a: a[[int(np.argmax(lp))]], draws)
     labels = membership_probabilities(pivot, rows).argmax(axis=1)
     order = match(contingency_tables(draws, rows, labels))
-    matched = draws.permute(order)
-    by_weight = np.argsort(-np.exp(matched.log_weights).mean(axis=0), kind="stable")
-    order = order[:, by_weight]
+    if numbering is None:
+        new = np.argsort(-np.exp(draws.permute(order).log_weights).mean(axis=0), kind="stable")
+    else:
+        new = match(contingency_tables(pivot, rows, numbering))[0]
+        new = np.argsort(order[int(np.argmax(lp))])[new]
+    order = order[:, new]
     return draws.permute(order), order
 
 
@@ -56,12 +65,12 @@ def contingency_tables(
     s, k = draws.log_weights.shape
     padded = make_rows(rows, draws.structure, most=max(16, MOST_CELLS // (s * k)))
     m, _, b = padded.blocks.shape
-    one_hot = np.zeros((m * b, k))
-    one_hot[np.arange(len(rows)), labels] = 1.0
-    return _tables(draws.structure, draws.natural(), padded, one_hot.reshape(m, b, k))
+    partition = np.zeros(m * b, dtype=int)
+    partition[: len(rows)] = labels
+    return _tables(draws.structure, draws.natural(), padded, partition.reshape(m, b))
 
 
 @in_float64
 @eqx.filter_jit
-def _tables(structure, natural, rows: Rows, one_hot):
-    return contingency(structure, natural, rows, one_hot)
+def _tables(structure, natural, rows: Rows, partition):
+    return contingency(structure, natural, rows, partition)

@@ -13,12 +13,6 @@ from bayesgmm.posterior.partition_words import partition_sentences
 
 SAME = 1e-6  # nats: log-likelihoods closer than this, at as many parameters, are one model under two names
 
-STRUCTURES = {
-    "full": "each with its own covariance",
-    "tied": "sharing one covariance",
-    "diag": "each with its own axis-aligned covariance",
-    "spherical": "each round, with its own variance",
-}
 # Kass & Raftery 1995, section 3.2, on twice the log Bayes factor, which BIC approximates.
 BIC_SCALE = (
     (2, "a difference not worth more than a bare mention"),
@@ -43,7 +37,7 @@ def described(fit: Any) -> str:
     k = fit.n_components
     if k == 1:
         return f"1 component ({fit.covariance_type})"
-    how = STRUCTURES.get(fit.covariance_type)
+    how = fit.model.structure.description
     return f"{k} components {how} ({fit.covariance_type})" if how else f"{k} {fit.covariance_type} components"
 
 

@@ -73,8 +73,22 @@ class ComponentPrior(eqx.Module):
         )
 
 
-def as_vector(name: str, value, n_features: int) -> Array:
+def check_numbers(name: str, value, above: float = -np.inf) -> None:
+    """Refuse a hyperparameter on the host that is not numeric and finite, or not above a bound."""
+    if namespace(value) is not np and hasattr(value, "shape"):
+        return  # traced: its value is not known here
+    try:
+        numbers = np.asarray(value, float)
+    except (TypeError, ValueError):
+        raise TypeError(f"Expected {name} to be numeric; got {value!r}.") from None
+    if not np.all(np.isfinite(numbers)) or not np.all(numbers > above):
+        bound = "" if above == -np.inf else f" above {above:g}"
+        raise ValueError(f"Expected {name} to be finite{bound}; got {value!r}.")
+
+
+def as_vector(name: str, value, n_features: int, above: float = -np.inf) -> Array:
     """A hyperparameter given as a number or as one number a feature, as (D,)."""
+    check_numbers(name, value, above)
     xp = namespace(value) if np.ndim(value) == 0 or hasattr(value, "shape") else np
     vector = xp.asarray(value, float)
     if vector.ndim > 1 or (vector.ndim == 1 and vector.shape[0] != n_features):

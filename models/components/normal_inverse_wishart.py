@@ -12,7 +12,7 @@ import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
 from bayesgmm.covariances import Array, Moments, Precision, PseudoMoments, Structure, namespace
-from bayesgmm.models.components.component_prior import ComponentPrior, DataMoments, as_vector
+from bayesgmm.models.components.component_prior import ComponentPrior, DataMoments, as_vector, check_numbers
 
 
 class NormalInverseWishart(ComponentPrior):
@@ -48,8 +48,8 @@ class NormalInverseWishart(ComponentPrior):
         spread = moments.covariance / n_components ** (2.0 / d)
         return NormalInverseWishart(
             moments.mean if self.mean is None else as_vector("mean", self.mean, d),
-            _positive("mean_precision", 0.01 if self.mean_precision is None else self.mean_precision),
-            _positive("dof", d + 2.0 if self.dof is None else self.dof, above=d - 1.0),
+            _number("mean_precision", 0.01 if self.mean_precision is None else self.mean_precision),
+            _number("dof", d + 2.0 if self.dof is None else self.dof, above=d - 1.0),
             structure.prior_scale(spread) if self.scale is None else _scale(structure, self.scale, d),
         )
 
@@ -120,15 +120,19 @@ def fraley_raftery() -> NormalInverseWishart:
     return NormalInverseWishart()
 
 
-def _positive(name: str, value, above: float = 0.0) -> Array:
-    if isinstance(value, int | float) and not value > above:
-        raise ValueError(f"Expected {name} above {above:g}; got {value}.")
+def _number(name: str, value, above: float = 0.0) -> Array:
+    check_numbers(name, value, above)
+    if np.ndim(value) > 0:
+        raise ValueError(f"Expected {name} to be one number; got shape {np.shape(value)}.")
     return namespace(value).asarray(value, float)
 
 
 def _scale(structure: Structure, scale, n_features: int) -> Array:
+    check_numbers("scale", scale)
     xp = namespace(scale) if hasattr(scale, "shape") else np
     scale = xp.asarray(scale, float)
+    if xp is np:
+        _check_definite(scale)
     own = np.shape(structure.prior_scale(np.eye(n_features)))
     if scale.shape == (n_features, n_features):
         return structure.prior_scale(scale)
@@ -137,3 +141,12 @@ def _scale(structure: Structure, scale, n_features: int) -> Array:
     raise ValueError(
         f"Expected scale of shape {(n_features, n_features)} or {own} for {structure.name}; got {scale.shape}."
     )
+
+
+def _check_definite(scale: Array) -> None:
+    square = scale.ndim == 2 and scale.shape[0] == scale.shape[1]
+    smallest = np.linalg.eigvalsh(scale).min() if square and np.allclose(scale, scale.T) else np.min(scale)
+    if not smallest > 0 or (square and not np.allclose(scale, scale.T)):
+        raise ValueError(
+            "Expected scale to be symmetric and positive definite (positive where not a matrix)."
+        )

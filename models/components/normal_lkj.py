@@ -8,8 +8,8 @@ import equinox as eqx
 import numpyro
 import numpyro.distributions as dist
 
-from bayesgmm.covariances import Array, Structure, namespace
-from bayesgmm.models.components.component_prior import ComponentPrior, DataMoments, as_vector
+from bayesgmm.covariances import Structure, namespace
+from bayesgmm.models.components.component_prior import ComponentPrior, DataMoments, as_vector, check_numbers
 from bayesgmm.models.components.scales import HalfNormal, LogNormal
 
 
@@ -37,13 +37,20 @@ class NormalLKJ(ComponentPrior):
     scales: HalfNormal | LogNormal = eqx.field(default_factory=HalfNormal)
     concentration: Any = 2.0
 
+    def __check_init__(self):
+        if not isinstance(self.scales, HalfNormal | LogNormal):
+            raise TypeError(f"Expected scales to be HalfNormal() or LogNormal(); got {self.scales!r}.")
+
     def resolve(self, structure: Structure, n_components: int, moments: DataMoments) -> NormalLKJ:
         d = moments.mean.shape[0]
+        check_numbers("concentration", self.concentration, above=0.0)
         xp = namespace(moments.covariance)
         spread = xp.sqrt(xp.diagonal(moments.covariance))
         return NormalLKJ(
             moments.mean if self.mean is None else as_vector("mean", self.mean, d),
-            2.5 * spread if self.mean_scale is None else as_vector("mean_scale", self.mean_scale, d),
+            2.5 * spread
+            if self.mean_scale is None
+            else as_vector("mean_scale", self.mean_scale, d, above=0.0),
             self.scales.resolve(spread, n_components),
             namespace(self.concentration).asarray(self.concentration, float),
         )

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from bayesgmm.covariances import Array, namespace
-from bayesgmm.models.components.component_prior import as_vector
+from bayesgmm.models.components.component_prior import as_vector, check_numbers
 
 
 class HalfNormal(eqx.Module):
@@ -18,7 +18,9 @@ class HalfNormal(eqx.Module):
     scale: Any = None
 
     def resolve(self, spread: Array, n_components: int) -> HalfNormal:
-        return HalfNormal(spread if self.scale is None else as_vector("scale", self.scale, spread.shape[0]))
+        return HalfNormal(
+            spread if self.scale is None else as_vector("scale", self.scale, spread.shape[0], above=0.0)
+        )
 
     def rescale(self, factor: Array) -> HalfNormal:
         return HalfNormal(self.scale * factor)
@@ -39,9 +41,12 @@ class LogNormal(eqx.Module):
     sigma: Any = 1.0
 
     def resolve(self, spread: Array, n_components: int) -> LogNormal:
+        check_numbers("sigma", self.sigma, above=0.0)
         d = spread.shape[0]
         median = (
-            spread / n_components ** (1.0 / d) if self.median is None else as_vector("median", self.median, d)
+            spread / n_components ** (1.0 / d)
+            if self.median is None
+            else as_vector("median", self.median, d, above=0.0)
         )
         return LogNormal(median, namespace(self.sigma).asarray(self.sigma, float))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 import numpyro.distributions as dist
 from jax.scipy.special import gammaln
@@ -23,8 +24,19 @@ class Dirichlet(eqx.Module):
     concentration: Any = 1.0
 
     def __check_init__(self):
-        if isinstance(self.concentration, int | float) and not self.concentration > 0:
-            raise ValueError(f"Expected a concentration above 0; got {self.concentration}.")
+        value = self.concentration
+        if hasattr(value, "shape") and namespace(value) is not np:
+            return  # traced: its value is not known here
+        if (
+            isinstance(value, bool)
+            or (not np.isscalar(value)
+            and np.ndim(value) > 0)
+            or value is None
+            or isinstance(value, str)
+        ):
+            raise TypeError(f"Expected concentration to be one number above 0; got {value!r}.")
+        if not (np.isfinite(value) and value > 0):
+            raise ValueError(f"Expected a finite concentration above 0; got {value!r}.")
 
     def resolve(self) -> Dirichlet:
         """The same with an array inside, so that engines trace it rather than compile it in."""

@@ -17,7 +17,9 @@ def mixtures(structure, n_draws, seed):
     means = centres + 0.3 * rng.standard_normal((n_draws, 3, 2))
     weights = rng.dirichlet([60, 30, 10], n_draws)
     covariance = structure.from_dense(np.eye(2), 3)
-    covariances = np.broadcast_to(covariance, (n_draws, *covariance.shape)) * rng.uniform(0.8, 1.2, (n_draws, *[1] * covariance.ndim))
+    covariances = np.broadcast_to(covariance, (n_draws, *covariance.shape)) * rng.uniform(
+        0.8, 1.2, (n_draws, *[1] * covariance.ndim)
+    )
     rows = centres[rng.choice(3, 60, p=[0.6, 0.3, 0.1])] + rng.standard_normal((60, 2))
     return Mixture(structure, np.log(weights), means, covariances), rows
 
@@ -40,6 +42,15 @@ def test_components_are_numbered_by_mean_weight():
     back, _ = relabel(draws, rows, np.zeros(20))
     mean_weights = np.exp(back.log_weights).mean(axis=0)
     assert np.all(np.diff(mean_weights) < 0)
+
+
+def test_components_take_the_numbers_of_given_labels():
+    draws, rows = mixtures(STRUCTURES["tied"], 9, 4)
+    centres = np.array([[0.0, 5.0], [0.0, 0.0], [5.0, 0.0]])  # the order that the labels below number them in
+    labels = ((rows[:, None] - centres) ** 2).sum(axis=-1).argmin(axis=1)
+    shuffle = np.array([np.random.default_rng(s).permutation(3) for s in range(9)])
+    back, _ = relabel(draws.permute(shuffle), rows, np.arange(9.0), labels)
+    assert np.abs(back.means - centres).max() < 1.5
 
 
 def test_contingency_counts_every_row_once():
