@@ -83,7 +83,7 @@ def log_likelihoods(draws: Mixture, rows: NDArray[np.float64]) -> NDArray[np.flo
     return _totals(draws.structure, draws.natural(), padded)
 
 
-def _over_rows(draws: Mixture, rows: NDArray[np.float64], function) -> NDArray[np.float64]:
+def _over_rows(draws: Mixture, rows: NDArray[np.float64], function) -> NDArray:
     s, k = draws.log_weights.shape
     block = max(16, MOST_CELLS // (s * k))
     natural = draws.natural()

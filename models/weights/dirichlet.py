@@ -29,8 +29,7 @@ class Dirichlet(eqx.Module):
             return  # traced: its value is not known here
         if (
             isinstance(value, bool)
-            or (not np.isscalar(value)
-            and np.ndim(value) > 0)
+            or (not np.isscalar(value) and np.ndim(value) > 0)
             or value is None
             or isinstance(value, str)
         ):

@@ -263,10 +263,10 @@ def test_a_rotation_changes_nothing_for_full_covariances(faithful):
 @every_structure
 @pytest.mark.parametrize(("offset", "tolerance"), [(1e4, 1e-6), (1e6, 1e-5), (1e8, 1e-3)])
 def test_an_offset_costs_few_digits(structure, offset, tolerance, faithful):
-    labels = quartered(faithful)
-    a = fit(faithful, finite_mixture(3, structure), start=labels)
-    b = fit(faithful + offset, finite_mixture(3, structure), start=labels)
-    assert b.log_likelihood == pytest.approx(a.log_likelihood, abs=tolerance)
+    """From the default call, so that where the climb stops is part of it."""
+    a = fit(faithful, finite_mixture(3, structure), random_state=0)
+    b = fit(faithful + offset, finite_mixture(3, structure), random_state=0)
+    assert abs(a.log_likelihood - b.log_likelihood) <= tolerance
 
 
 @every_structure
