@@ -6,6 +6,7 @@ import abc
 from typing import ClassVar, NamedTuple
 
 import equinox as eqx
+import jax
 import numpy as np
 from jaxtyping import Float
 
@@ -75,15 +76,15 @@ class ComponentPrior(eqx.Module):
 
 def check_numbers(name: str, value, above: float = -np.inf) -> None:
     """Refuse a hyperparameter on the host that is not numeric and finite, or not above a bound."""
-    if namespace(value) is not np and hasattr(value, "shape"):
-        return  # traced: its value is not known here
+    if isinstance(value, jax.Array):
+        return  # perhaps traced: its value is not known here
     try:
         numbers = np.asarray(value, float)
     except (TypeError, ValueError):
         raise TypeError(f"Expected {name} to be numeric; got {value!r}.") from None
     if not np.all(np.isfinite(numbers)) or not np.all(numbers > above):
         bound = "" if above == -np.inf else f" above {above:g}"
-        raise ValueError(f"Expected {name} to be finite{bound}; got {value!r}.")
+        raise ValueError(f"Expected a finite {name}{bound}; got {value!r}.")
 
 
 def as_vector(name: str, value, n_features: int, above: float = -np.inf) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
@@ -25,8 +26,8 @@ class Dirichlet(eqx.Module):
 
     def __check_init__(self):
         value = self.concentration
-        if hasattr(value, "shape") and namespace(value) is not np:
-            return  # traced: its value is not known here
+        if isinstance(value, jax.Array):
+            return  # perhaps traced: its value is not known here
         if (
             isinstance(value, bool)
             or (not np.isscalar(value) and np.ndim(value) > 0)
