@@ -32,15 +32,26 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value:.{digits - 1}e}"
 
 
-def component_table(result: Any) -> str:
-    """Weight, means and standard deviations of every component of a fit."""
+def component_table(result: Any, weight_sd: Any = None, mean_sd: Any = None) -> str:
+    """Weight, means and standard deviations of every component of a fit.
+
+    Parameters
+    ----------
+    weight_sd, mean_sd : (K,) and (K, D) posterior standard deviations, printed in brackets if given
+    """
     k, d = result.means.shape
     names = result.observed.feature_names
     dense = np.asarray(result.model.structure.dense(result.covariances, k, d))
     sds = np.sqrt(np.diagonal(dense, axis1=1, axis2=2))
+    weights = with_error(result.weights, weight_sd)
+    means = np.reshape(with_error(result.means.ravel(), mean_sd), (k, d))
     header = ["component", "weight", *(f"mean {n}" for n in names), *(f"sd {n}" for n in names)]
-    rows = [
-        [str(j), number(result.weights[j]), *map(number, result.means[j]), *map(number, sds[j])]
-        for j in range(k)
-    ]
+    rows = [[str(j), weights[j], *means[j], *map(number, sds[j])] for j in range(k)]
     return text_table(header, rows)
+
+
+def with_error(values: Any, errors: Any = None) -> list[str]:
+    """Numbers as text, each with its error to two digits in brackets if errors are given."""
+    if errors is None:
+        return [number(v) for v in values]
+    return [f"{number(v)} ({number(e, 2)})" for v, e in zip(values, np.ravel(errors), strict=True)]

@@ -138,10 +138,18 @@ def test_compare_does_the_whole_job(tmp_path):
     report = tmp_path / "out.html"
     result = run("compare", "faithful", *SMALL, "--chains", 2, "--samples", 40, "--report", report)
     assert result.exit_code == 0, result.output
-    for words in ("tied", "elpd_loo", "R-hat", "in doubt", "The runner-up"):
+    for words in ("tied", "elpd_loo", "R-hat", "in doubt", "The runner-up", "credible ball"):
         assert words in result.stdout
     lines = [line.split(":")[0] for line in result.stderr.splitlines()]
-    assert lines == ["loading", "EM, 2 models", "NUTS", "comparison", "report", f"wrote {report}"]
+    assert lines == [
+        "loading",
+        "EM, 2 models",
+        "NUTS",
+        "partition",
+        "comparison",
+        "report",
+        f"wrote {report}",
+    ]
     page = report.read_text(encoding="utf-8")
     assert "NUTS(num_chains=2, num_samples=40)" in page
     assert "bg.load_dataset" in page

@@ -58,6 +58,9 @@ class Partition:
     source: Any
     seed: int
 
+    def __post_init__(self) -> None:
+        self.labels.flags.writeable = False
+
     @property
     def n_rows(self) -> int:
         return len(self.labels)

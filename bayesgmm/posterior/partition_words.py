@@ -103,6 +103,9 @@ def doubt_in_words(partition: Any) -> str:
     """Which rows, counted from 0, are in doubt, and between which clusters."""
     rows, doubtful = partition.rows, partition.rows_in_doubt
     if not len(doubtful):
+        rare = _rare_count(partition)
+        if rare:
+            return rare
         return (
             f"no row is in doubt: at least {_share(rows.own.min())} of the draws agree on every row's cluster"
         )
@@ -112,6 +115,18 @@ def doubt_in_words(partition: Any) -> str:
     return (
         f"{len(doubtful)} of {partition.n_rows} rows {'is' if one else 'are'} in doubt (below {_share(SURE)} in "
         f"{'its' if one else 'their'} cluster): {', '.join(listed)}{more}"
+    )
+
+
+def _rare_count(partition: Any) -> str:
+    """Said where most draws have another number of clusters, which a row's own cluster does not show."""
+    share = float(partition.n_clusters_posterior.get(partition.n_clusters, 0.0))
+    if share >= 0.5:
+        return ""
+    k = partition.n_clusters
+    return (
+        f"no row changes between these clusters, but only {_share(share)} of the draws have {k} "
+        f"cluster{'s' * (k > 1)}: most split or merge them, so the rows within a cluster may not belong together"
     )
 
 

@@ -106,4 +106,7 @@ class Posterior(MixturePredictor):
             f"{'s' * (self.n_components > 1)} for {self.observed.name} "
             f"({self.observed.n_rows} x {self.observed.n_features}): {chains} chains of {draws} draws"
         )
-        return "\n".join([head, component_table(self), self.diagnostics().verdict])
+        group = self.data["posterior"]
+        spread = {name: group[name].std(("chain", "draw")).values for name in ("weights", "means")}
+        table = component_table(self, spread["weights"], spread["means"])
+        return "\n".join([f"{head}, posterior sd in brackets", table, self.diagnostics().verdict])

@@ -55,6 +55,12 @@ def figures(
             "square is a cluster that the posterior splits; colour between squares is one that it merges.",
             "Similarity matrix of the rows, ordered by cluster",
         )
+        out["ball"] = _figure(
+            lambda: plots.ball(partition),
+            f"The partition and the edge of its {100 * partition.level:g} % credible ball: the partition farthest from "
+            "it, the coarsest and the finest.",
+            "The partition and three bounds of its credible ball",
+        )
     return out if posterior is None else out | _of_draws(posterior)
 
 
