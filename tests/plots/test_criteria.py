@@ -40,7 +40,7 @@ def test_ticks_are_differences_from_the_lowest_value():
 def test_fits_with_a_warning_are_hollow():
     sweep = selection("faithful")
     cell = ("full", 2)
-    fits = sweep.fits | {cell: dataclasses.replace(sweep.fits[cell], warnings=("a reason",))}
+    fits = sweep.fits | {cell: dataclasses.replace(sweep.fits[cell], degeneracies=("a reason",))}
     ax = plots.criteria(dataclasses.replace(sweep, fits=fits))
     hollow = line(ax, "full, warned")
     assert hollow.get_xydata().tolist() == [[2, fits[cell].bic]]
