@@ -105,19 +105,7 @@ class Selection:
             {"covariance_type": name, "n_components": k, "status": "FAILED", "warning": why}
             for (name, k), why in self.failures.items()
         ]
-        columns = [
-            "covariance_type",
-            "n_components",
-            "n_parameters",
-            "log_likelihood",
-            "aic",
-            "bic",
-            "icl",
-            "n_steps",
-            "status",
-            "warning",
-        ]
-        return pandas.DataFrame(rows, columns=columns)
+        return pandas.DataFrame(rows, columns=COLUMNS)
 
     def ranking(self, n: int = 5) -> pandas.DataFrame:
         """The best ``n`` sound fits, with the ``difference`` of each from the best."""

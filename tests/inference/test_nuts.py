@@ -189,7 +189,9 @@ def test_numpyro_run_cold_on_the_same_program_agrees(structure):
             chain_method="vectorized",
             progress_bar=False,
         )
-        cold.run(jax.random.key(0), jnp.asarray(x))  # other keys leave cold chains in an empty component
+        # This key was chosen after a tied chain from key 2 stayed where one component is all but empty (weight .005).
+        # Whether that is a mode worth weighing or a stuck chain is open: warm chains start at one optimum only.
+        cold.run(jax.random.key(0), jnp.asarray(x))
         draws = {name: np.asarray(v)[:1] for name, v in cold.get_samples(group_by_chain=True).items()}
     order = np.argsort(-draws["weights"].mean(axis=(0, 1)))
     for name in ("weights", "means"):
