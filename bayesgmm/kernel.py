@@ -59,8 +59,8 @@ def block_size(structure: Structure, n_features: int, n_rows: int) -> int:
 
     Sized so that features and responsibilities of a block stay in a core's second-level cache.
     """
-    n_shape = jax.eval_shape(structure.features, jax.ShapeDtypeStruct((n_features, 1), np.float32)).shape[0]
-    widest = 2048 if n_shape <= 2 * n_features + 2 else (512 if n_shape <= 300 else 128)
+    n_shape = structure.features(np.zeros((n_features, 1))).shape[0]
+    widest = 2048 if n_shape <= 12 else (512 if n_shape <= 300 else 128)
     return min(widest, max(64, round_up(n_rows, 64)))
 
 
@@ -77,34 +77,71 @@ def make_rows(
     sample_weight: np.ndarray | None = None,
     dtype: str = "float64",
     most: int | None = None,
+    affine: tuple[np.ndarray, np.ndarray] | None = None,
+    spread: bool = False,
 ) -> Rows:
-    """Host rows (N, D), and their weights (N,), as padded blocks of host arrays of at most ``most`` columns."""
+    """Host rows (N, D), and their weights (N,), as padded blocks of host arrays of at most ``most`` columns.
+
+    Parameters
+    ----------
+    affine : shift and scale (D,): the blocks hold ``(rows - shift) / scale``, with no such copy of the whole
+    spread : block by block, rows come from all over the data rather than in order, so that :func:`first_blocks`
+        is a systematic sample. Only for what does not ask which row is which.
+    """
     n, d = rows.shape
     size = min(block_size(structure, d, n), most or n + 64)
     used = -(-n // size)
     stored = round_up(used)
-    blocks = np.zeros((stored, d, size), dtype)
-    whole = n // size
-    blocks[:whole] = rows[: whole * size].reshape(whole, size, d).swapaxes(1, 2)
-    if whole < used:
-        blocks[whole, :, : n - whole * size] = rows[whole * size :].T
-    flat = np.zeros(stored * size, dtype)
-    flat[:n] = 1.0 if sample_weight is None else sample_weight
-    weights = flat.reshape(stored, size)
-    total = _shared_total(structure, blocks, weights)
-    return Rows(blocks, weights, np.asarray(used), total, np.asarray(weights.sum(), dtype))
+    blocks = _aligned_zeros((stored, d, size), dtype)
+    weights = _aligned_zeros((stored, size), dtype)
+    for block, take in enumerate(_spread(used) if spread else _in_order(used, size)):
+        part = rows[take]
+        blocks[block, :, : len(part)] = (part if affine is None else (part - affine[0]) / affine[1]).T
+        weights[block, : len(part)] = 1.0 if sample_weight is None else sample_weight[take]
+    return first_blocks(structure, Rows(blocks, weights, np.asarray(used), np.zeros(0), np.zeros(())), used)
 
 
-def _shared_total(structure: Structure, blocks: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    with jax.enable_x64(blocks.dtype == np.float64):
-        return np.asarray(_jit_shared_total(structure, jnp.asarray(blocks), jnp.asarray(weights)))
+def first_blocks(structure: Structure, rows: Rows, used: int) -> Rows:
+    """The rows of the first blocks alone, in the same arrays: what is compiled for the whole serves them too."""
+    total = _shared_total(structure, rows, used)
+    total_weight = np.asarray(rows.weights[:used].sum(dtype=np.float64))
+    return Rows(rows.blocks, rows.weights, np.asarray(used), total, total_weight)
+
+
+def _in_order(used: int, size: int) -> list[slice]:
+    return [slice(i * size, (i + 1) * size) for i in range(used)]
+
+
+def _spread(used: int) -> list[slice]:
+    """Every ``used``-th row, from offsets in golden-ratio order: no period of the data lines up with few blocks."""
+    offsets = np.argsort(np.arange(used) * 0.6180339887498949 % 1.0)
+    return [slice(int(offset), None, used) for offset in offsets]
+
+
+def _aligned_zeros(shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Zeros that start at a multiple of 64 bytes, which JAX takes over without a copy."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    raw = np.zeros(size + 64, np.uint8)
+    first = -raw.ctypes.data % 64
+    return raw[first : first + size].view(dtype).reshape(shape)
+
+
+def _shared_total(structure: Structure, rows: Rows, used: int) -> np.ndarray:
+    if structure.shared_features(np.zeros((rows.blocks.shape[1], 1))).shape[0] == 0:
+        return np.zeros(0)
+    with jax.enable_x64(True):
+        return np.asarray(
+            _jit_shared_total(structure, jnp.asarray(rows.blocks), jnp.asarray(rows.weights), used)
+        )
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _jit_shared_total(structure: Structure, blocks: Array, weights: Array) -> Array:
-    return lax.map(lambda block: structure.shared_features(block[0]) @ block[1], (blocks, weights)).sum(
-        axis=0
-    )
+def _jit_shared_total(structure: Structure, blocks: Array, weights: Array, used: Array) -> Array:
+    def body(i: Array, total: Array) -> Array:
+        return total + structure.shared_features(blocks[i]) @ weights[i]
+
+    shape = jax.eval_shape(structure.shared_features, blocks[0])
+    return lax.fori_loop(0, used, body, jnp.zeros(shape.shape[0], jnp.promote_types(blocks.dtype, float)))
 
 
 def _logits(eta: Float[Array, "c k p"], phi: Float[Array, "p b"]) -> Float[Array, "c k b"]:
@@ -138,18 +175,19 @@ def statistics(structure: Structure, natural: Natural, rows: Rows) -> Statistics
     """
     eta, shared = natural
     c, k, p = eta.shape
+    narrow = eta.astype(rows.blocks.dtype)
 
     def body(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
         values, log_likelihood = carry
         x, w = _block(rows, i)
         phi = structure.features(x)
-        log_sum, responsibilities = _softmax(_logits(eta, phi), w)
-        weighted = responsibilities.reshape(c * k, -1)
-        return values + (weighted @ phi.T).reshape(c, k, p), log_likelihood + log_sum @ w
+        log_sum, responsibilities = _softmax(_logits(narrow, phi), w)
+        # The blocks add up in eta's precision, whatever theirs is.
+        return values + phi @ responsibilities.reshape(c * k, -1).T, log_likelihood + log_sum @ w
 
-    start = (jnp.zeros(eta.shape, eta.dtype), jnp.zeros(c, eta.dtype))
+    start = (jnp.zeros((p, c * k), eta.dtype), jnp.zeros(c, eta.dtype))
     values, log_likelihood = lax.fori_loop(0, rows.used, body, start)
-    return Statistics(values, log_likelihood + shared @ rows.total)
+    return Statistics(values.T.reshape(c, k, p), log_likelihood + shared @ rows.total)
 
 
 def memberships(structure: Structure, natural: Natural, rows: Rows) -> Float[Array, "k n"]:
@@ -289,3 +327,43 @@ def log_density_of_rows(
     blocks = jnp.swapaxes(padded.reshape(stored, size, d), 1, 2)
     pointwise = _log_density(structure, natural.eta, natural.shared, blocks)
     return jnp.swapaxes(pointwise, 0, 1).reshape(natural.eta.shape[0], -1)[:, :n]
+
+
+def drawn_statistics(structure: Structure, natural: Natural, rows: Rows, key: Array) -> Statistics:
+    """:func:`statistics` with every row's component drawn from its responsibilities, for Gibbs.
+
+    The log-likelihood is that of the mixture, assignments summed out, as there.
+    """
+    eta, shared = natural
+    c, k, p = eta.shape
+
+    def body(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        values, log_likelihood = carry
+        x, w = _block(rows, i)
+        phi = structure.features(x)
+        log_sum, probabilities = _softmax(_logits(eta, phi))
+        labels = _draw_labels(probabilities, jax.random.fold_in(key, i))
+        drawn = (labels[:, None] == jnp.arange(k)[:, None]).reshape(c * k, -1) * w
+        return values + (drawn @ phi.T).reshape(c, k, p), log_likelihood + log_sum @ w
+
+    start = (jnp.zeros(eta.shape, eta.dtype), jnp.zeros(c, eta.dtype))
+    values, log_likelihood = lax.fori_loop(0, rows.used, body, start)
+    return Statistics(values, log_likelihood + shared @ rows.total)
+
+
+def _draw_labels(probabilities: Float[Array, "c k b"], key: Array) -> Int[Array, "c b"]:
+    """A component for every column of a block, by the inverse of the distribution function, component by component."""
+    c, k, b = probabilities.shape
+    uniform = jax.random.uniform(key, (c, b), probabilities.dtype)
+
+    def body(j: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+        below, labels = carry
+        below = below + lax.dynamic_index_in_dim(probabilities, j, 1, keepdims=False)
+        return below, labels + (uniform >= below)
+
+    # The last component takes what rounding leaves, unless it is absent: then the last that is present does.
+    present = jnp.any(probabilities > 0, axis=2)
+    last = k - 1 - jnp.argmax(present[:, ::-1], axis=1)
+    start = (jnp.zeros_like(uniform), jnp.zeros((c, b), jnp.int32))
+    _, labels = lax.fori_loop(0, k, body, start)
+    return jnp.minimum(labels, last[:, None].astype(jnp.int32))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -9,6 +10,7 @@ from jax.scipy.special import multigammaln
 from jaxtyping import Float
 
 from bayesgmm.covariances.structure import Array, Precision, namespace
+from bayesgmm.gamma_draws import draw_log_gamma
 
 
 def transpose(matrix: Float[Array, "*lead a b"]) -> Float[Array, "*lead b a"]:
@@ -51,6 +53,12 @@ def vech_features(x: Float[Array, "d b"]) -> Float[Array, "p b"]:
     """Products x_i x_j, i <= j, of each column."""
     i, j = vech_indices(x.shape[0])
     return x[i] * x[j]
+
+
+def quadratic_features(x: Float[Array, "d b"]) -> Float[Array, "p b"]:
+    """[1, x, vech(xx')] of each column, as vech([1, x][1, x]'): one gather is many times faster than pieces joined."""
+    xp = namespace(x)
+    return vech_features(xp.concatenate([xp.ones_like(x[:1]), x]))
 
 
 def quadratic_coefficients(precision: Float[Array, "*lead d d"]) -> Float[Array, "*lead p"]:
@@ -102,3 +110,24 @@ def log_inverse_wishart(
     log_det_scale = jnp.linalg.slogdet(scale)[1]
     normaliser = 0.5 * dof * log_det_scale - 0.5 * dof * d * jnp.log(2.0) - multigammaln(0.5 * dof, d)
     return normaliser + (dof + d + 1.0) * half_log_det - 0.5 * jnp.sum(precision * scale, axis=(-2, -1))
+
+
+def draw_inverse_wishart(
+    key: Array, dof: Array, scale: Float[Array, "*lead d d"]
+) -> Float[Array, "*lead d d"]:
+    """Inverse-Wishart matrices by Bartlett's decomposition of their inverses; ``dof`` broadcasts to ``scale``.
+
+    With scale C C' and the standard Wishart A A', A lower triangular, the matrix is (A^-1 C')' (A^-1 C').
+    """
+    d = scale.shape[-1]
+    key_diagonal, key_below = jax.random.split(key)
+    degrees = jnp.broadcast_to(dof, scale.shape)[..., 0] - jnp.arange(d)
+    diagonal = jnp.exp(0.5 * (jnp.log(2.0) + draw_log_gamma(key_diagonal, 0.5 * degrees)))
+    if d == 1:
+        return scale / diagonal[..., None] ** 2
+    below = jnp.tril(jax.random.normal(key_below, scale.shape, scale.dtype), -1)
+    bartlett = below + diagonal[..., None] * jnp.eye(d)
+    root = lax.linalg.triangular_solve(
+        bartlett, transpose(jnp.linalg.cholesky(scale)), left_side=True, lower=True
+    )
+    return transpose(root) @ root

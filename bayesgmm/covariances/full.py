@@ -30,8 +30,7 @@ class Full(Structure):
         return n_features + 2
 
     def features(self, x):
-        xp = namespace(x)
-        return xp.concatenate([xp.ones_like(x[:1]), x, dense.vech_features(x)])
+        return dense.quadratic_features(x)
 
     def natural(self, log_weights, means, precision):
         xp = namespace(means)
@@ -101,6 +100,9 @@ class Full(Structure):
 
     def log_prior(self, covariances, dof, scale):
         return jnp.sum(dense.log_inverse_wishart(covariances, dof, scale), axis=-1)
+
+    def draw_covariances(self, key, dof, scale):
+        return dense.draw_inverse_wishart(key, dof, scale)
 
     def scale_shape(self, n_components, n_features):
         return (n_components, n_features)

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from bayesgmm.data.cells import first_where
+from bayesgmm.data.pieces import extremes
 from bayesgmm.data.rows import Data, default_names
 
 
@@ -18,25 +19,25 @@ def check_fit(data: Data, n_components: int, sample_weight: Any = None) -> None:
     Wanted: at least as many rows as components, two different rows, no constant feature, and no feature whose range
     overflows. Rows of weight zero do not count.
     """
-    rows = data.rows
-    if sample_weight is not None:
-        rows = rows[check_sample_weight(sample_weight, data.n_rows) > 0]
-    counted = "rows" if len(rows) == data.n_rows else "rows of positive weight"
-    if len(rows) < n_components:
+    rows, weight = data.rows, check_sample_weight(sample_weight, data.n_rows)
+    n_counted = int(np.count_nonzero(weight > 0))
+    counted = "rows" if n_counted == data.n_rows else "rows of positive weight"
+    if n_counted < n_components:
         raise ValueError(
-            f"Expected at least as many {counted} as components; got {len(rows)} for {n_components} components. "
+            f"Expected at least as many {counted} as components; got {n_counted} for {n_components} components. "
             "Ask for fewer components, or bring more rows."
         )
+    low, high = extremes(rows, weight)
     with np.errstate(over="ignore"):
-        extent = np.ptp(rows, axis=0)
+        extent = high - low
     if not extent.any():
-        got = "a single row" if len(rows) == 1 else f"{len(rows)} identical rows"
+        got = "a single row" if n_counted == 1 else f"{n_counted} identical rows"
         raise ValueError(
             f"Expected at least two different {counted}; got {got}: they say nothing of a spread."
         )
     constant = [n for n, width in zip(data.feature_names, extent, strict=True) if width == 0]
     if constant:
-        value = rows[0, data.feature_names.index(constant[0])]
+        value = low[data.feature_names.index(constant[0])]
         others = f" (so are {', '.join(map(repr, constant[1:6]))})" if constant[1:] else ""
         raise ValueError(
             f"x is constant in column {constant[0]!r}, always {value:g}{others}: no mixture has a density there. "

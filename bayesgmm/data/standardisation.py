@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
+from bayesgmm.data.pieces import extremes, pieces
+
 
 @dataclass(frozen=True, eq=False)
 class Standardisation:
@@ -36,15 +38,17 @@ class Standardisation:
         weight = weight / weight.max()
         weight = weight / weight.sum()
         pilot = rows[np.argmax(weight > 0)]
-        shift = pilot + weight @ (rows - pilot)
-        centred = np.where(weight[:, None] > 0, rows - shift, 0.0)
-        spread = np.abs(centred).max(axis=0)
+        shift = pilot + sum(w @ (x - pilot) for x, w in pieces(rows, weight))
+        low, high = extremes(rows, weight)
+        spread = np.maximum(np.abs(low - shift), np.abs(high - shift))
         unit = np.where(spread > 0, spread, 1.0)
-        centred /= unit
-        rest = weight @ centred  # what rounding left of the mean
-        deviation = unit * np.sqrt(np.maximum(weight @ centred**2 - rest**2, 0.0))
-        constant = np.ptp(rows[weight > 0], axis=0) == 0
-        deviation[constant] = 0.0
+        rest = square = np.zeros(rows.shape[1])
+        for x, w in pieces(rows, weight):
+            centred = (x - shift) / unit
+            rest = rest + w @ centred  # what rounding left of the mean
+            square = square + w @ centred**2
+        deviation = unit * np.sqrt(np.maximum(square - rest**2, 0.0))
+        deviation[low == high] = 0.0
         if common_scale:
             largest = deviation.max()
             if largest > 0:

@@ -11,19 +11,14 @@ from bayesgmm.mixture import Mixture
 SPIKE = 1e-6  # a variance below this share of the data's (standard deviation 1e-3) makes a spike
 
 
-def relative_variances(mixture: Mixture, rows, sample_weight) -> NDArray[np.float64]:
+def relative_variances(mixture: Mixture, whitener: NDArray[np.float64]) -> NDArray[np.float64]:
     """Smallest eigenvalue of each component's covariance relative to the data's: (..., K), 1 where empty.
 
-    Relative means after the rows are sphered, so that a change of units or a rotation changes nothing.
+    Relative means after the rows are sphered (``whitener``), so that a change of units or a rotation changes nothing.
     """
-    share = sample_weight / np.sum(sample_weight)
-    centred = rows - share @ rows
-    total = (centred * share[:, None]).T @ centred
-    tril = np.linalg.cholesky(total + 1e-12 * np.eye(rows.shape[1]))
-    inverse = np.linalg.inv(tril)
     k, d = mixture.means.shape[-2:]
     dense = mixture.structure.dense(mixture.covariances, k, d)
-    relative = inverse @ dense @ inverse.T
+    relative = whitener @ dense @ whitener.T
     sound = np.isfinite(mixture.log_weights) & np.isfinite(relative).all(axis=(-2, -1))
     smallest = np.linalg.eigvalsh(np.where(sound[..., None, None], relative, np.eye(d)))[..., 0]
     return np.where(np.isfinite(relative).all(axis=(-2, -1)), smallest, np.nan)
@@ -31,13 +26,13 @@ def relative_variances(mixture: Mixture, rows, sample_weight) -> NDArray[np.floa
 
 def smallest_relative_variance(mixture: Mixture, problem: Problem) -> NDArray[np.float64]:
     """The smallest of a mixture's relative variances (...,); NaN counts as zero."""
-    variances = relative_variances(mixture, problem.rows, problem.sample_weight)
+    variances = relative_variances(mixture, problem.whitener)
     return np.nan_to_num(variances, nan=0.0).min(axis=-1)
 
 
 def spikes(mixture: Mixture, problem: Problem) -> NDArray[np.intp]:
     """Components whose standard deviation is below 1e-3 of the data's in some direction."""
-    return np.flatnonzero(~(relative_variances(mixture, problem.rows, problem.sample_weight) > SPIKE))
+    return np.flatnonzero(~(relative_variances(mixture, problem.whitener) > SPIKE))
 
 
 def starved(mixture: Mixture, problem: Problem) -> NDArray[np.intp]:

@@ -1,7 +1,8 @@
 """Expectation-maximisation: maximum likelihood and maximum a posteriori, restarts batched.
 
-Starts come from :mod:`bayesgmm.inference.start` and climb together (:mod:`bayesgmm.inference.climb`); a start stops
-when Aitken's estimate of what is left to gain (Boehning et al. 1994) falls below ``tol`` nats a row.
+Starts come from :mod:`bayesgmm.inference.start` and climb together (:mod:`bayesgmm.inference.climb`), on large data a
+sample first (:mod:`bayesgmm.inference.screen`); a start stops when the estimate of what is left to gain falls below
+``tol`` nats a row. Then moves (:mod:`bayesgmm.inference.moves`) look for a better place than the best of them.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from numpy.typing import NDArray
 from bayesgmm.inference import start as starting
 from bayesgmm.inference.climb import CONVERGED, MAX_STEPS, NON_FINITE, Climb, Settings, climb, columns_of
 from bayesgmm.inference.degeneracy import SPIKE, degeneracy_warnings, smallest_relative_variance
+from bayesgmm.inference.moves import with_moves
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.result import EMResult, Status
-from bayesgmm.kernel import make_rows
+from bayesgmm.inference.screen import screened
+from bayesgmm.kernel import Rows, make_rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 
-LEADERS = 3  # starts that go on from the sample to all rows
 RELATIVE_FLOOR = 1e-8  # default reg_covar, of each feature's variance: sd 1e-4 of the data's
 STATUS = {CONVERGED: Status.CONVERGED, MAX_STEPS: Status.MAX_STEPS, NON_FINITE: Status.NON_FINITE}
 
@@ -38,6 +40,8 @@ class EM:
     objective : "likelihood" (the prior is ignored) or "posterior" (conjugate priors: maximum a posteriori)
     n_init : number of starts; all climb in one batch
     tol : estimated remaining gain, in nats per row, at which a start stops
+    moves : how many rounds of moves from the best fit (two components merged and a third split, or all shaken) may
+        bring nothing before the search ends; 0 for the starts alone
     max_steps : EM steps at most
     reg_covar : variance added to every diagonal in the M-step, in the data's units, as in scikit-learn.
         None adds 1e-8 of each feature's variance, which follows a change of units and moves no sound maximum.
@@ -46,6 +50,7 @@ class EM:
 
     objective: Literal["likelihood", "posterior"] = "likelihood"
     n_init: int = 20
+    moves: int = 4
     tol: float = 1e-9
     max_steps: int = 10_000
     reg_covar: float | None = None
@@ -54,7 +59,7 @@ class EM:
     def __post_init__(self) -> None:
         if self.objective not in ("likelihood", "posterior"):
             raise ValueError(f"Expected objective 'likelihood' or 'posterior'; got {self.objective!r}.")
-        for name, least in (("n_init", 1), ("max_steps", 0)):
+        for name, least in (("n_init", 1), ("moves", 0), ("max_steps", 0)):
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
                 raise ValueError(f"Expected {name} to be an integer of at least {least}; got {value!r}.")
@@ -86,47 +91,59 @@ def fit_many(problem: Problem, models: list[FiniteMixture], engine: EM) -> list[
     if engine.objective == "posterior" and len(models) > 1:
         raise ValueError("Expected one model a batch with objective='posterior'; fit them one by one.")
     prior = problem.standard_model(models[0]) if engine.objective == "posterior" else None
-    settings = _settings(engine, problem)
+    settings = em_settings(engine, problem)
 
     def sound(mixtures: Mixture) -> NDArray[np.bool_]:
         return smallest_relative_variance(mixtures, problem) > SPIKE
 
-    starts = [_starts(problem, model, slots, engine, prior, settings, sound) for model in models]
+    affine = problem.standardisation.shift, problem.standardisation.scale
+    rows = make_rows(problem.observed.rows, structure, problem.sample_weight, affine=affine, spread=True)
+    starts = [_starts(problem, model, slots, engine, rows, prior, settings, sound) for model in models]
     columns = [start.means.shape[0] for start in starts]
     start = jax.tree.map(lambda *leaves: np.concatenate(leaves), *starts)
-    rows = make_rows(problem.rows, structure, problem.sample_weight)
     bounds = [int(b) for b in np.cumsum([0, *columns])]
     races = [slice(a, b) for a, b in itertools.pairwise(bounds)]
     final, history = climb(structure, rows, start, prior, settings, races, sound, problem.tell)
+    ends = [(columns_of(final, race), history[race]) for race in races]
+    if problem.start is None and _is_small(problem, models[-1]):
+        ends = [
+            with_moves(*end, rows, problem.rows, prior, settings, sound, engine.moves, _rng(problem, model))
+            for end, model in zip(ends, models, strict=True)
+        ]
     seconds = time.perf_counter() - began
     return [
-        _result(problem, model, engine, columns_of(final, race), history[race], seconds / len(models))
-        for model, race in zip(models, races, strict=True)
+        _result(problem, model, engine, *end, seconds / len(models))
+        for model, end in zip(models, ends, strict=True)
     ]
 
 
 def _starts(
-    problem: Problem, model: FiniteMixture, slots: int, engine: EM, prior, settings, sound
+    problem: Problem, model: FiniteMixture, slots: int, engine: EM, rows: Rows, prior, settings, sound
 ) -> Mixture:
     """Starting mixtures (C, slots) in standardised units."""
     if problem.start is not None:
         return jax.tree.map(lambda a: np.asarray(a)[None], problem.start_mixture())
-    rng = np.random.default_rng([problem.seed, model.n_components])
-    rows, weight = starting.sample_rows(problem.rows, problem.sample_weight, rng)
-    labels = starting.start_labels(rows, model.n_components, engine.n_init, rng)
-    start = starting.mixtures_from_labels(model.structure, rows, weight, labels, slots)
-    if len(rows) == len(problem.rows) or len(labels) == 1:
+    rng = _rng(problem, model)
+    sample = problem.sample_rows(starting.sample_size(model, problem.observed.n_features), rng)
+    labels = starting.start_labels(sample[0], model.n_components, engine.n_init, rng)
+    start = starting.mixtures_from_labels(model.structure, *sample, labels, slots)
+    if _is_small(problem, model) or model.n_components == 1:
         return start
-    # Large data: every start climbs on the sample, and the leaders alone on all rows.
-    padded = make_rows(rows, model.structure, weight)
-    all_columns = [slice(0, len(labels))]
-    final, _ = climb(model.structure, padded, start, prior, settings, all_columns, sound, lambda *_: None)
-    objective = np.where(np.isfinite(final.objective) & sound(final.mixture), final.objective, -np.inf)
-    leaders = np.argsort(-objective, kind="stable")[:LEADERS]
-    return jax.tree.map(lambda leaf: leaf[leaders], final.mixture)
+    return screened(problem, model, start, sample, rows, prior, settings, sound, engine.moves, rng)
 
 
-def _settings(engine: EM, problem: Problem) -> Settings:
+def _is_small(problem: Problem, model: FiniteMixture) -> bool:
+    """Whether starts climb on all rows at once."""
+    most = starting.sample_size(model, problem.observed.n_features)
+    return int(np.count_nonzero(problem.sample_weight)) <= most
+
+
+def _rng(problem: Problem, model: FiniteMixture) -> np.random.Generator:
+    return np.random.default_rng([problem.seed, model.n_components])
+
+
+def em_settings(engine: EM, problem: Problem) -> Settings:
+    """What the climb is told, in standardised units."""
     scale = problem.standardisation.scale
     floor = np.full_like(scale, RELATIVE_FLOOR) if engine.reg_covar is None else engine.reg_covar / scale**2
     return Settings(

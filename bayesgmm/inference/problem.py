@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.data import Data, Standardisation
+from bayesgmm.data.pieces import pieces
 from bayesgmm.float64 import in_float64
 from bayesgmm.inference.start import labels_to_one_hot, mixtures_from_responsibilities
 from bayesgmm.mixture import Mixture
@@ -39,6 +40,20 @@ class Problem:
     def rows(self) -> NDArray[np.float64]:
         """Standardised rows (N, D)."""
         return self.standardisation.forward(self.observed.rows)
+
+    def sample_rows(
+        self, most: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """At most so many standardised rows of positive weight, drawn without replacement, and their weights."""
+        index = np.flatnonzero(self.sample_weight > 0)
+        if index.size > most:
+            index = np.sort(rng.choice(index, most, replace=False))
+        return self.standardisation.forward(self.observed.rows[index]), self.sample_weight[index]
+
+    @cached_property
+    def whitener(self) -> NDArray[np.float64]:
+        """W (D, D) such that standardised rows times W' have unit covariance."""
+        return whitener(self.observed.rows, self.standardisation, self.sample_weight)
 
     @property
     def log_jacobian(self) -> float:
@@ -100,6 +115,17 @@ class Problem:
         one_hot = labels_to_one_hot(codes, k)[None] * self.sample_weight
         start = mixtures_from_responsibilities(self.model.structure, self.rows, one_hot, shrink=True)
         return Mixture(start.structure, *(a[0] for a in _leaves(start)))
+
+
+def whitener(
+    rows: NDArray[np.float64], standardisation: Standardisation, sample_weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """W (D, D) such that rows, standardised and then times W', have unit covariance; they are read in pieces."""
+    second = np.zeros((rows.shape[1],) * 2)
+    for part, weight in pieces(rows, sample_weight / np.sum(sample_weight)):
+        standard = standardisation.forward(part)  # of mean zero, by the standardisation
+        second += (standard * weight[:, None]).T @ standard
+    return np.linalg.inv(np.linalg.cholesky(second + 1e-12 * np.eye(len(second))))
 
 
 @in_float64

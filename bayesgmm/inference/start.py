@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.covariances import Moments, PseudoMoments, Structure
 from bayesgmm.mixture import Mixture
+from bayesgmm.models import FiniteMixture
 
 SAMPLE = 4096  # rows that starting partitions look at; EM itself sees them all
 HIERARCHICAL = 1500  # rows up to which trees (quadratic memory) are built
@@ -41,12 +43,9 @@ def start_labels(
         return out + [kinds[i % len(kinds)]() for i in range(n_init - len(out))]
 
 
-def sample_rows(rows: NDArray[np.float64], sample_weight: NDArray[np.float64], rng: np.random.Generator):
-    """At most SAMPLE rows of positive weight, drawn without replacement, and their weights."""
-    index = np.flatnonzero(sample_weight > 0)
-    if index.size > SAMPLE:
-        index = np.sort(rng.choice(index, SAMPLE, replace=False))
-    return rows[index], sample_weight[index]
+def sample_size(model: FiniteMixture, n_features: int) -> int:
+    """Rows to start from: SAMPLE, or ten times what the components need to determine their covariances."""
+    return max(SAMPLE, 10 * model.n_components * model.structure.rows_needed(n_features))
 
 
 def mixtures_from_labels(
@@ -60,8 +59,13 @@ def mixtures_from_labels(
 
     Clusters of few rows borrow D + 1 rows' worth of the pooled covariance, so that no start is a spike.
     """
-    one_hot = np.stack([labels_to_one_hot(each, n_slots) for each in labels])
-    return mixtures_from_responsibilities(structure, rows, one_hot * sample_weight, shrink=True)
+    each = [
+        mixtures_from_responsibilities(
+            structure, rows, labels_to_one_hot(partition, n_slots)[None] * sample_weight, shrink=True
+        )
+        for partition in labels
+    ]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *each)
 
 
 def labels_to_one_hot(labels: NDArray[np.intp], n_slots: int) -> NDArray[np.float64]:

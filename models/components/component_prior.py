@@ -3,34 +3,62 @@
 from __future__ import annotations
 
 import abc
-from typing import ClassVar, NamedTuple
+from functools import cached_property
+from typing import ClassVar
 
 import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Float
 
-from bayesgmm.covariances import Array, Precision, PseudoMoments, Structure, namespace
+from bayesgmm.covariances import Array, Moments, Precision, PseudoMoments, Structure, namespace
+
+PIECE = 16_384  # rows taken at a time
 
 
-class DataMoments(NamedTuple):
-    """Mean (D,) and covariance (D, D) of the rows, from which defaults are scaled."""
+class DataMoments:
+    """What defaults are scaled from: mean (D,), covariance (D, D), least, largest and median value (D,) of the rows.
 
-    mean: Array
-    covariance: Array
+    Each is computed when it is asked for; host rows are read in pieces, so that large data is not copied.
+    """
 
-    @classmethod
-    def of(cls, x: Array, sample_weight: Array | None = None) -> DataMoments:
-        """Moments of rows (N, D), with the unbiased divisor."""
-        xp = namespace(x)
-        weight = xp.ones(x.shape[0], x.dtype) if sample_weight is None else xp.asarray(sample_weight, x.dtype)
-        total = xp.sum(weight)
-        # Centred twice: the mean of rows far from the origin loses digits that the covariance needs.
-        pilot = x[0]
-        mean = pilot + weight @ (x - pilot) / total
-        centred = x - mean
-        covariance = (centred * weight[:, None]).T @ centred / xp.maximum(total - 1.0, 1.0)
-        return cls(mean, covariance)
+    def __init__(self, x: Array, sample_weight: Array | None = None):
+        self._x = x
+        self._xp = namespace(x)
+        ones = np.ones(x.shape[0]) if sample_weight is None else sample_weight
+        self._weight = self._xp.asarray(ones, x.dtype)
+
+    def _pieces(self) -> list[tuple[Array, Array]]:
+        n = self._x.shape[0]
+        length = PIECE if self._xp is np else n
+        return [(self._x[i : i + length], self._weight[i : i + length]) for i in range(0, n, length)]
+
+    @cached_property
+    def mean(self) -> Array:
+        """Weighted mean, from differences to one row: the mean of rows far from the origin loses digits."""
+        pilot = self._x[0]
+        return pilot + sum(weight @ (x - pilot) for x, weight in self._pieces()) / self._xp.sum(self._weight)
+
+    @cached_property
+    def covariance(self) -> Array:
+        """Weighted covariance with the unbiased divisor."""
+        scatter = sum(((x - self.mean) * weight[:, None]).T @ (x - self.mean) for x, weight in self._pieces())
+        return scatter / self._xp.maximum(self._xp.sum(self._weight) - 1.0, 1.0)
+
+    @cached_property
+    def low(self) -> Array:
+        """Least value over the rows of positive weight."""
+        return self._xp.min(self._xp.where((self._weight > 0)[:, None], self._x, np.inf), axis=0)
+
+    @cached_property
+    def high(self) -> Array:
+        """Largest value over the rows of positive weight."""
+        return self._xp.max(self._xp.where((self._weight > 0)[:, None], self._x, -np.inf), axis=0)
+
+    @cached_property
+    def median(self) -> Array:
+        """Median over the rows of positive weight."""
+        return self._xp.nanmedian(self._xp.where((self._weight > 0)[:, None], self._x, np.nan), axis=0)
 
 
 class ComponentPrior(eqx.Module):
@@ -72,6 +100,52 @@ class ComponentPrior(eqx.Module):
         raise ValueError(
             f"{type(self).__name__} has no density over covariances; use NUTS, which needs none."
         )
+
+    # ---- Gibbs
+
+    def check_gibbs(self) -> None:
+        """Raise a ValueError where the prior cannot be sampled by Gibbs."""
+        raise ValueError(
+            f"{type(self).__name__} has no conditional draws, so Gibbs cannot sample it. Use NUTS, or choose "
+            "models.components.NormalInverseWishart or models.components.Independent."
+        )
+
+    def initial_state(self, structure: Structure, n_features: int) -> dict[str, Array]:
+        """Hyperparameters to begin with; empty where none is random."""
+        return {}
+
+    def at(self, state: dict[str, Array]) -> ComponentPrior:
+        """The prior given its hyperparameters."""
+        return self
+
+    def draw_state(
+        self,
+        key: Array,
+        structure: Structure,
+        means: Array,
+        covariances: Array,
+        occupied: Array,
+        state: dict[str, Array],
+    ) -> dict[str, Array]:
+        """Hyperparameters given the occupied components, empty ones integrated out."""
+        return state
+
+    def draw(self, key: Array, structure: Structure, moments: Moments, means: Array) -> tuple[Array, Array]:
+        """Means and covariances given the rows of each component; a component without rows from the prior.
+
+        ``means`` are the current ones, for priors whose means and covariances are drawn in turn.
+        """
+        raise NotImplementedError
+
+    def state_in_units(
+        self,
+        structure: Structure,
+        state: dict[str, Array],
+        factor: Float[Array, " d"],
+        shift: Float[Array, " d"],
+    ) -> dict[str, Array]:
+        """Hyperparameters (leading axes free) of the parameters of ``factor * x + shift``."""
+        return state
 
 
 def check_numbers(name: str, value, above: float = -np.inf) -> None:

@@ -164,7 +164,7 @@ def test_the_map_step_maximises_the_expected_log_posterior(structure, d):
     rows, r = random_rows(rng, 50, d), soft_labels(rng, 50, k)
     own = get_structure(structure)
     prior = NormalInverseWishart(mean=0.3, mean_precision=2.0, dof=d + 4.0, scale=1.5)
-    prior = prior.resolve(own, k, DataMoments.of(rows))
+    prior = prior.resolve(own, k, DataMoments(rows))
     template = random_mixture(structure, rng, k, d)
 
     def expected_log_posterior(means, covariances, rows, r, prior):

@@ -1,0 +1,160 @@
+"""Moves between optima: merge two components, split a third (Ueda, Nakano, Ghahramani & Hinton 2000).
+
+EM rests where no small change helps; a component that straddles two clusters while two others share one is such a
+place. From the best fit so far, pairs that share most rows are merged and others split, all candidates climb as
+a batch, and the best of them is the next place to move from, until a round brings nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.covariances import Structure
+from bayesgmm.inference.climb import Climb, Settings, climb, columns_of
+from bayesgmm.inference.start import mixtures_from_responsibilities
+from bayesgmm.kernel import Rows
+from bayesgmm.mixture import Mixture
+from bayesgmm.models import FiniteMixture
+
+CANDIDATES = (
+    15,
+    39,
+)  # of a round, at least and at most; with the mixture they come from, whole groups of eight
+SHAKEN = 8  # of them
+GAIN = 1e-6  # nats a row by which a candidate must be better to be moved to
+PARTS = (0.5, 0.25, 0.1)  # of the rows, one of which shakes a mixture
+APART = 0.8  # standard deviations by which the halves of a split are moved, each
+
+
+def with_moves(
+    state: Climb,
+    history: list[list[float]],
+    rows: Rows,
+    sample: NDArray[np.float64],
+    prior: FiniteMixture | None,
+    settings: Settings,
+    sound: Callable[[Mixture], NDArray[np.bool_]],
+    patience: int,
+    rng: np.random.Generator,
+) -> tuple[Climb, list[list[float]]]:
+    """Columns that have climbed, and those that rounds of moves from the best of them found to be better.
+
+    Parameters
+    ----------
+    sample : (n, D), standardised rows by which it is judged which components overlap
+    patience : rounds in a row that may bring nothing
+    """
+    failures = 0
+    while failures < patience:
+        best = _best(state, sound)
+        if (
+            not np.isfinite(state.objective[best])
+            or np.sum(np.isfinite(state.mixture.log_weights[best])) == 1
+        ):
+            break
+        mixture = jax.tree.map(lambda leaf, best=best: leaf[best], state.mixture)
+        start = jax.tree.map(
+            lambda one, more: np.concatenate([one[None], more]), mixture, candidates(mixture, sample, rng)
+        )
+        race = [slice(0, start.means.shape[0])]
+        climbed, steps = climb(mixture.structure, rows, start, prior, settings, race, sound, lambda *_: None)
+        there = _best(climbed, sound)
+        if climbed.objective[there] > state.objective[best] + GAIN * float(rows.total_weight):
+            new = columns_of(climbed, np.array([there]))
+            state = jax.tree.map(lambda *leaves: np.concatenate(leaves), state, new)
+            history, failures = [*history, steps[there]], 0
+        else:
+            failures += 1
+    return state, history
+
+
+def _best(state: Climb, sound: Callable[[Mixture], NDArray[np.bool_]]) -> int:
+    eligible = np.isfinite(state.objective) & sound(state.mixture)
+    return int(np.argmax(np.where(eligible, state.objective, -np.inf)))
+
+
+def candidates(mixture: Mixture, rows: NDArray[np.float64], rng: np.random.Generator) -> Mixture:
+    """Mixtures (C, K) near a mixture (K,), some split and merged where K allows, the rest shaken.
+
+    Parameters
+    ----------
+    mixture : on the host; slots of weight zero stay empty
+    rows : (n, D), standardised, by which it is judged which components overlap, and which are drawn to shake
+    """
+    responsibilities = _responsibilities(mixture, rows)
+    triples = _triples(mixture, responsibilities)
+    total = int(np.clip(8 * ((mixture.n_components + 1) // 2) - 1, *CANDIDATES))
+    n_moved = total - SHAKEN if triples else 0
+    chosen = rng.permutation(np.resize(rng.permutation(len(triples)), n_moved)) if triples else []
+    out = [_split_merged(mixture, *triples[i], rng) for i in chosen]
+    out += [_shaken(mixture.structure, rows, responsibilities, rng) for _ in range(total - n_moved)]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *out)
+
+
+def _responsibilities(mixture: Mixture, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(K, n), on the host."""
+    with np.errstate(invalid="ignore"):  # an empty slot has log weight -inf
+        logits = mixture.natural().eta @ mixture.structure.features(rows.T)
+    responsibilities = np.exp(logits - logits.max(axis=0))
+    return responsibilities / responsibilities.sum(axis=0)
+
+
+def _triples(mixture: Mixture, responsibilities: NDArray[np.float64]) -> list[tuple[int, int, int]]:
+    """Which two to merge and which to split: the K pairs that share most rows, each with every third."""
+    used = np.flatnonzero(np.isfinite(mixture.log_weights)).tolist()
+    norm = np.sqrt(np.sum(responsibilities**2, axis=1)) + 1e-300
+    overlap = (responsibilities @ responsibilities.T) / norm / norm[:, None]
+    pairs = sorted(itertools.combinations(used, 2), key=lambda pair: -overlap[pair])[: len(used)]
+    return [(i, j, split) for i, j in pairs for split in used if split not in (i, j)]
+
+
+def _shaken(
+    structure: Structure,
+    rows: NDArray[np.float64],
+    responsibilities: NDArray[np.float64],
+    rng: np.random.Generator,
+) -> Mixture:
+    """One M-step from part of the rows alone."""
+    part = rng.random(len(rows)) < rng.choice(PARTS)
+    part[rng.integers(len(rows))] = True
+    shaken = mixtures_from_responsibilities(structure, rows, (responsibilities * part)[None], shrink=True)
+    return jax.tree.map(lambda leaf: leaf[0], shaken)
+
+
+def _split_merged(mixture: Mixture, i: int, j: int, split: int, rng: np.random.Generator) -> Mixture:
+    """The mixture after merging i with j into i and splitting another into itself and j."""
+    structure: Structure = mixture.structure
+    k, d = mixture.means.shape
+    weights, means = np.exp(mixture.log_weights), mixture.means.copy()
+    dense = np.array(structure.dense(mixture.covariances, k, d))
+    means[i], dense[i] = _merged(weights[[i, j]], means[[i, j]], dense[[i, j]])
+    offset = APART * _direction(dense[split], rng)
+    means[j], means[split] = means[split] + offset, means[split] - offset
+    dense[split] -= np.outer(offset, offset)
+    dense[j] = dense[split]
+    weights[i], weights[j] = weights[i] + weights[j], weights[split] / 2
+    weights[split] /= 2
+    with np.errstate(divide="ignore"):  # an empty slot has log weight -inf
+        return Mixture(structure, np.log(weights), means, structure.project(dense))
+
+
+def _merged(weights: NDArray, means: NDArray, dense: NDArray) -> tuple[NDArray, NDArray]:
+    """Mean and covariance of two components taken as one."""
+    share = weights / weights.sum()
+    mean = share @ means
+    away = means - mean
+    return mean, np.einsum("k,kij->ij", share, dense + away[:, :, None] * away[:, None, :])
+
+
+def _direction(covariance: NDArray, rng: np.random.Generator) -> NDArray:
+    """One standard deviation along the longest axis of a component or, as often, along one at random."""
+    if rng.random() < 0.5:
+        values, vectors = np.linalg.eigh(covariance)
+        return vectors[:, -1] * np.sqrt(values[-1])
+    towards = rng.standard_normal(len(covariance))
+    return np.linalg.cholesky(covariance) @ (towards / np.linalg.norm(towards))
