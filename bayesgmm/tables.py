@@ -32,12 +32,13 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value:.{digits - 1}e}"
 
 
-def component_table(result: Any, weight_sd: Any = None, mean_sd: Any = None) -> str:
+def component_table(result: Any, weight_sd: Any = None, mean_sd: Any = None, sd_sd: Any = None) -> str:
     """Weight, means and standard deviations of every component of a fit.
 
     Parameters
     ----------
-    weight_sd, mean_sd : (K,) and (K, D) posterior standard deviations, printed in brackets if given
+    weight_sd, mean_sd, sd_sd : (K,), (K, D) and (K, D) posterior standard deviations or standard errors of the
+        weights, means and standard deviations, printed in brackets if given
     """
     k, d = result.means.shape
     names = result.observed.feature_names
@@ -45,8 +46,9 @@ def component_table(result: Any, weight_sd: Any = None, mean_sd: Any = None) -> 
     sds = np.sqrt(np.diagonal(dense, axis1=1, axis2=2))
     weights = with_error(result.weights, weight_sd)
     means = np.reshape(with_error(result.means.ravel(), mean_sd), (k, d))
+    deviations = np.reshape(with_error(sds.ravel(), sd_sd), (k, d))
     header = ["component", "weight", *(f"mean {n}" for n in names), *(f"sd {n}" for n in names)]
-    rows = [[str(j), weights[j], *means[j], *map(number, sds[j])] for j in range(k)]
+    rows = [[str(j), weights[j], *means[j], *deviations[j]] for j in range(k)]
     return text_table(header, rows)
 
 

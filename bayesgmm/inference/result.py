@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from bayesgmm.criteria import information
 from bayesgmm.data import Data, Standardisation
+from bayesgmm.inference.problem import Problem
+from bayesgmm.inference.standard_errors import StandardErrors, information_errors
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 from bayesgmm.posterior.predict import MixturePredictor, classification_entropies
@@ -70,6 +72,11 @@ class EMResult(MixturePredictor):
         return jax.tree.map(lambda a: np.asarray(a)[None], self.mixture)
 
     @cached_property
+    def problem(self) -> Problem:
+        """The task that was solved: standardised rows, the resolved model; without start and seed."""
+        return Problem(self.observed, self.model, self.standardisation, self.sample_weight, seed=0)
+
+    @cached_property
     def _user(self) -> Mixture:
         return self.restore(self.mixture)
 
@@ -125,6 +132,14 @@ class EMResult(MixturePredictor):
         """Integrated completed likelihood (Biernacki et al. 2000), smaller is better."""
         entropies = classification_entropies(self.draws, self._rows(None))
         return information.icl_of_entropy(self.bic, float(entropies @ self.sample_weight))
+
+    def standard_errors(self) -> StandardErrors:
+        """Standard errors of weights, means and covariances, from the observed information.
+
+        See :func:`bayesgmm.inference.standard_errors.information_errors`. Raises a ValueError that says why where
+        there are none: an empty component, a spike, no strict maximum, a fit that has not converged.
+        """
+        return information_errors(self)
 
     def __repr__(self) -> str:
         from bayesgmm.tables import component_table
