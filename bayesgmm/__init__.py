@@ -1,8 +1,8 @@
 """Gaussian mixtures by EM and by MCMC on one posterior, with honest uncertainty.
 
 One verb, two nouns: ``fit(data, model, engine)``. A model, from ``bayesgmm.models``, says what is believed; an
-engine, ``EM`` or ``NUTS``, says how it is computed. Importing the package loads nothing else: every name below is
-imported when it is first used.
+engine, ``EM``, ``NUTS`` or ``Gibbs``, says how it is computed. Importing the package loads nothing else: every
+name below is imported when it is first used.
 """
 
 import importlib
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bayesgmm.inference.bootstrap import bootstrap
     from bayesgmm.inference.em import EM
     from bayesgmm.inference.fit import fit
+    from bayesgmm.inference.gibbs import Gibbs
     from bayesgmm.inference.nuts import NUTS
     from bayesgmm.inference.result import EMResult, Status
     from bayesgmm.mixture import Mixture
@@ -32,6 +33,7 @@ _MODULE_OF = {
     "fit": "bayesgmm.inference.fit",
     "EM": "bayesgmm.inference.em",
     "NUTS": "bayesgmm.inference.nuts",
+    "Gibbs": "bayesgmm.inference.gibbs",
     "EMResult": "bayesgmm.inference.result",
     "Status": "bayesgmm.inference.result",
     "Posterior": "bayesgmm.posterior.posterior",
@@ -57,6 +59,7 @@ __all__ = [  # noqa: RUF022 - in the order a reader meets them
     "fit",
     "EM",
     "NUTS",
+    "Gibbs",
     "EMResult",
     "Status",
     "Posterior",

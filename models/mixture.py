@@ -13,11 +13,13 @@ from jaxtyping import Float
 from bayesgmm.covariances import Array, PseudoMoments, Structure, get_structure, namespace
 from bayesgmm.mixture import Mixture, MixtureDistribution
 from bayesgmm.models.components import ComponentPrior, DataMoments, NormalInverseWishart
-from bayesgmm.models.weights import Dirichlet
+from bayesgmm.models.weights import Dirichlet, WeightPrior
 
 
 class FiniteMixture(eqx.Module):
     """K Gaussian components: a weight prior, a component prior and a covariance structure.
+
+    K is the truncation of a stick-breaking prior, and the largest number that a prior of the number allows.
 
     Calling it with rows (N, D) runs it as a NumPyro program, so that NumPyro's own MCMC, SVI and Predictive work
     on it. Its sites are ``weights``, ``means``, the structure's scale sites, and the rows ``x``; the
@@ -26,7 +28,7 @@ class FiniteMixture(eqx.Module):
 
     n_components: int = eqx.field(static=True)
     structure: Structure = eqx.field(static=True)
-    weights: Dirichlet
+    weights: WeightPrior
     components: ComponentPrior
 
     @property
@@ -48,8 +50,9 @@ class FiniteMixture(eqx.Module):
         self, x: Float[Array, "n d"], sample_weight: Float[Array, " n"] | None = None
     ) -> FiniteMixture:
         """The model with every hyperparameter an array, those left open set from the rows."""
-        moments = DataMoments.of(x, sample_weight)
-        components = self.components.resolve(self.structure, self.n_components, moments)
+        moments = DataMoments(x, sample_weight)
+        usual = self.weights.usual_number(self.n_components)
+        components = self.components.resolve(self.structure, usual, moments)
         return FiniteMixture(self.n_components, self.structure, self.weights.resolve(), components)
 
     def rescale(self, factor: Float[Array, " d"], shift: Float[Array, " d"]) -> FiniteMixture:
@@ -105,14 +108,25 @@ def finite_mixture(
     ValueError, TypeError
         If the number of components is not a positive integer, or the structure is unknown.
     """
+    return compose(n_components, covariance_type, Dirichlet(concentration), components)
+
+
+def compose(
+    n_components: SupportsIndex,
+    covariance_type: str | Structure,
+    weights: WeightPrior,
+    components: ComponentPrior | None,
+    name: str = "n_components",
+) -> FiniteMixture:
+    """A mixture of given priors; ``name`` is what the caller calls its number of components, for the messages."""
     if isinstance(n_components, bool) or not hasattr(n_components, "__index__"):
-        raise TypeError(f"Expected n_components to be an integer; got {n_components!r}.")
+        raise TypeError(f"Expected {name} to be an integer; got {n_components!r}.")
     n_components = int(n_components)
     if n_components < 1:
-        raise ValueError(f"Expected n_components of at least 1; got {n_components}.")
+        raise ValueError(f"Expected {name} of at least 1; got {n_components}.")
     prior = NormalInverseWishart() if components is None else components
     if not isinstance(prior, ComponentPrior):
         raise TypeError(
             f"Expected components to be a prior such as models.components.NormalLKJ(); got {type(prior).__name__}."
         )
-    return FiniteMixture(int(n_components), get_structure(covariance_type), Dirichlet(concentration), prior)
+    return FiniteMixture(n_components, get_structure(covariance_type), weights, prior)

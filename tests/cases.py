@@ -8,7 +8,15 @@ import scipy.stats
 
 from bayesgmm.covariances import get_structure
 from bayesgmm.mixture import Mixture
-from bayesgmm.models.components import HalfNormal, LogNormal, NormalInverseWishart, NormalLKJ
+from bayesgmm.models.components import (
+    HalfNormal,
+    Hierarchical,
+    Independent,
+    LogNormal,
+    NormalInverseWishart,
+    NormalLKJ,
+    RandomCentre,
+)
 
 STRUCTURES = ["full", "tied", "diag", "spherical"]
 
@@ -17,6 +25,10 @@ COMPONENT_PRIORS = {
     "normal_lkj_half_normal": NormalLKJ(),
     "normal_lkj_log_normal": NormalLKJ(scales=LogNormal()),
     "normal_lkj_given": NormalLKJ(mean=0.5, mean_scale=2.0, scales=HalfNormal(1.5), concentration=1.0),
+    "independent": Independent(),
+    "independent_given": Independent(mean=0.2, mean_scale=3.0, dof=6.0, scale=2.0),
+    "hierarchical": Hierarchical(Independent(scale_dof=4.0), 1.5, 2.0),
+    "random_centre_given": RandomCentre(NormalInverseWishart(dof=6.0, scale=2.0), 2.0, 3.0),
     "normal_inverse_wishart_given": NormalInverseWishart(mean=0.2, mean_precision=0.5, dof=6.0, scale=2.0),
 }
 

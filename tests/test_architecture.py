@@ -14,7 +14,17 @@ PACKAGE = ROOT / "bayesgmm"
 # Which room may import which: a room sees its own line and the lines above it. A file named with its room is
 # placed apart from the rest of it.
 ROOMS = [
-    {"float64", "random_state", "tables", "kernel", "covariances", "data", "datasets", "compilation_cache"},
+    {
+        "float64",
+        "random_state",
+        "tables",
+        "gamma_draws",
+        "kernel",
+        "covariances",
+        "data",
+        "datasets",
+        "compilation_cache",
+    },
     {"mixture", "criteria.information"},  # formulas in the log-likelihood, p and n, which every result offers
     {"models"},
     {"posterior", "io"},

@@ -7,7 +7,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from bayesgmm.covariances.inverse_gamma import log_inverse_gamma
+from bayesgmm.covariances.inverse_gamma import draw_inverse_gamma, log_inverse_gamma
 from bayesgmm.covariances.structure import LOG_2PI, Moments, Natural, Precision, Structure, namespace
 
 
@@ -116,6 +116,9 @@ class Spherical(Structure):
     def feature_scales(self, values):
         xp = namespace(values)
         return xp.sqrt(xp.mean(values**2))
+
+    def draw_covariances(self, key, dof, scale):
+        return draw_inverse_gamma(key, dof, scale)
 
     def scale_shape(self, n_components, n_features):
         return (n_components,)

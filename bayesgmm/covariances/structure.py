@@ -221,6 +221,16 @@ class Structure(abc.ABC):
     def log_prior(self, covariances: Array, dof: Array, scale: Array) -> Float[Array, "*lead"]:
         """Log density of the inverse Wishart (inverse gammas) at the covariances, over all of them."""
 
+    def draw_covariances(self, key: Array, dof: Array, scale: Array) -> Array:
+        """Covariances from the inverse Wishart (inverse gammas); ``dof`` broadcasts to ``scale``, shaped like them.
+
+        Given rows it is the conjugate conditional: degrees that include :meth:`row_degrees`, scales that include the
+        scatter.
+        """
+        raise ValueError(
+            f"Covariances of structure {self.name!r} have no conditional draws, so Gibbs cannot sample them. Use NUTS."
+        )
+
     def temper(self, precision: Precision, factor: Array, n_features: int) -> Precision:
         """The precision times a scalar."""
         xp = namespace(precision.matrix)

@@ -105,6 +105,9 @@ class Tied(Structure):
     def log_prior(self, covariances, dof, scale):
         return dense.log_inverse_wishart(covariances, dof, scale)
 
+    def draw_covariances(self, key, dof, scale):
+        return dense.draw_inverse_wishart(key, dof, scale)
+
     def scale_shape(self, n_components, n_features):
         return (n_features,)
 

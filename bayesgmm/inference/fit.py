@@ -29,7 +29,7 @@ def fit(
     ----------
     x : rows (N, D): an array, a data frame, the path of a CSV or Parquet file, or a bundled data set's name
     model : what is believed, such as ``models.finite_mixture(3)``
-    engine : how it is computed: ``EM()`` (the default), ``NUTS()``
+    engine : how it is computed: ``EM()`` (the default), ``NUTS()``, ``Gibbs()``
     start : where to start: a result, a :class:`Mixture` (in the data's units) or labels (N,); None looks itself
     sample_weight : (N,) weights of the rows; a weight of 2 is two such rows
     random_state : int, numpy Generator, JAX key or None; the same one gives the same result
@@ -60,7 +60,7 @@ def prepare(x, model, start=None, sample_weight=None, random_state=None, progres
         )
     data = as_data(x)
     weight = check_sample_weight(sample_weight, data.n_rows)
-    check_fit(data, model.n_components, weight)
+    check_fit(data, 1 if model.weights.overfits else model.n_components, weight)
     standardisation = Standardisation.fit(data.rows, weight, common_scale=model.structure.common_scale)
     resolved = model.resolve(data.rows, weight)
     return Problem(data, resolved, standardisation, weight, as_seed(random_state), start, progress)

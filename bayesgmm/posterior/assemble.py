@@ -29,6 +29,8 @@ def assemble(
     stats: Mapping[str, NDArray],
     notes: Mapping[str, float],
     seconds: dict[str, float],
+    hyper: Mapping[str, NDArray] | None = None,
+    remarks: tuple[str, ...] = (),
 ) -> Posterior:
     """Relabel the draws and put everything in its group.
 
@@ -37,13 +39,19 @@ def assemble(
     draws : (chains, draws, ...) in standardised units
     stats : the sampler's statistics (chains, draws); ``lp`` is the log joint it climbed
     notes : what the warm start says of itself
+    hyper : draws (chains, draws, ...) of random hyperparameters by name, in the user's units
+    remarks : what the engine has to say, in words
     """
     began = time.perf_counter()
     chains, length = stats["lp"].shape
     flat = jax.tree.map(lambda a: np.asarray(a).reshape(chains * length, *a.shape[2:]), draws)
-    flat, order = relabel(flat, problem.rows, stats["lp"].ravel(), start.predict(problem.observed))
-    user = flat.rescale(problem.standardisation.scale, problem.standardisation.shift)
     sizes = drawn_sizes(flat, problem.rows, problem.seed)
+    score = stats["lp"].ravel()
+    if problem.model.weights.overfits:
+        score = among_usual_numbers(score, sizes)
+    flat, order = relabel(flat, problem.rows, score, start.predict(problem.observed))
+    sizes = np.take_along_axis(sizes, order, axis=1)
+    user = flat.rescale(problem.standardisation.scale, problem.standardisation.shift)
     totals = log_likelihoods(flat, problem.rows) - problem.log_jacobian
     kept = slice(None, None, thinning(chains * length, len(problem.rows)))
     some = flat.at_draws(np.arange(chains * length).reshape(chains, length)[:, kept].ravel())
@@ -55,14 +63,14 @@ def assemble(
 
     stats = {**stats, "log_likelihood": totals.reshape(chains, length)}
     groups: dict[str, dict[str, Any]] = {
-        "posterior": {name: by_chain(value) for name, value in _parameters(user).items()},
+        "posterior": {name: by_chain(value) for name, value in _parameters(user).items()} | dict(hyper or {}),
         "sample_stats": {
             name: np.asarray(value, None if value.dtype == bool else float) for name, value in stats.items()
         },
         "log_likelihood": {"x": pointwise.reshape(chains, -1, len(problem.rows))},
         "observed_data": {"x": np.array(problem.observed.rows)},
         "clustering": {"drawn_sizes": by_chain(sizes), "relabelling": order.reshape(chains, length, -1)},
-        "warm_start": {**_parameters(start.restore(start.mixture)), **notes},
+        "warm_start": {**_parameters(_with_slots(start.restore(start.mixture), user.n_components)), **notes},
     }
     tree = data_tree(groups, flat.structure.dims, problem.observed.feature_names)
     return Posterior(
@@ -74,15 +82,38 @@ def assemble(
         data=tree,
         start=start,
         seconds=dict(seconds),
+        remarks=remarks,
     )
 
 
+def among_usual_numbers(lp: NDArray, sizes: NDArray) -> NDArray:
+    """``lp`` (S,) where a draw has the most frequent number of clusters, minus infinity elsewhere.
+
+    With slots to spare, densities of draws with other numbers of clusters do not compare.
+    """
+    occupied = (sizes > 0).sum(axis=1)
+    return np.where(occupied == np.bincount(occupied).argmax(), lp, -np.inf)
+
+
 def _parameters(mixture: Mixture) -> dict[str, NDArray]:
+    """Weights, means and covariances; those of an absent component, one of weight zero, are NaN."""
+    present = np.isfinite(mixture.log_weights)
+    covariances = np.asarray(mixture.covariances)
     return {
         "weights": np.exp(mixture.log_weights),
-        "means": mixture.means,
-        "covariances": mixture.covariances,
+        "means": np.where(present[..., None], mixture.means, np.nan),
+        "covariances": mixture.structure.where_component(
+            present, covariances, np.full_like(covariances, np.nan)
+        ),
     }
+
+
+def _with_slots(mixture: Mixture, n_components: int) -> Mixture:
+    """The mixture with absent components added up to a number of slots."""
+    k = mixture.n_components
+    padded = mixture.permute(np.minimum(np.arange(n_components), k - 1))
+    absent = np.where(np.arange(n_components) < k, padded.log_weights, -np.inf)
+    return Mixture(mixture.structure, absent, padded.means, padded.covariances)
 
 
 def thinning(n_draws: int, n_rows: int) -> int:
@@ -116,6 +147,9 @@ def data_tree(
         "covariances": list(covariance_dims),
         "drawn_sizes": ["component"],
         "relabelling": ["component"],
+        "mean_spread": ["feature"],
+        "centre": ["feature"],
+        "component_scale": [name for name in covariance_dims if name != "component"],
     }
     coords: dict[str, Any] = {
         "feature": names,

@@ -14,6 +14,7 @@ APART = 1.05  # beyond this, chains are in different places rather than merely s
 ESS_PER_CHAIN = 100  # Vehtari et al. 2021: 100 a chain, bulk and tail
 EBFMI = 0.3  # Betancourt 2016
 ANCHORS = 6
+ABSENT = -1e300  # stands for the log weight of an absent component, whose infinity products cannot take
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -79,11 +80,13 @@ def diagnose(posterior: Any) -> Diagnostics:
     group = posterior.data["posterior"]
     parameters = summary({name: group[name] for name in ("weights", "means", "covariances")})
     parameters = parameters[np.isfinite(parameters["sd"]) & (parameters["sd"] > 0)]
-    energy = stats["energy"].values
-    ebfmi = np.mean(np.diff(energy, axis=1) ** 2, axis=1) / np.var(energy, axis=1)
-    n_divergent = int(stats["diverging"].values.sum())
-    deepest = 2 ** getattr(posterior.engine, "max_tree_depth", 30) - 1
-    n_deepest = int((stats["n_steps"].values >= deepest).sum())
+    ebfmi, n_divergent, n_deepest = np.empty(0), 0, 0
+    if "energy" in stats:  # Gibbs has no trajectories
+        energy = stats["energy"].values
+        ebfmi = np.mean(np.diff(energy, axis=1) ** 2, axis=1) / np.var(energy, axis=1)
+        n_divergent = int(stats["diverging"].values.sum())
+        deepest = 2 ** getattr(posterior.engine, "max_tree_depth", 30) - 1
+        n_deepest = int((stats["n_steps"].values >= deepest).sum())
     found = {
         "invariants": invariants,
         "parameters": parameters,
@@ -159,6 +162,7 @@ def log_joint(draws: Any, rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """``log w_k + log N(x | k)`` of a few standardised rows (A, D): (S, K, A)."""
     structure = draws.structure
     eta, shared = draws.natural()
+    eta = np.maximum(eta, ABSENT)
     x = np.ascontiguousarray(rows.T)
     phi, shared_phi = np.asarray(structure.features(x)), np.asarray(structure.shared_features(x))
     return eta @ phi + (shared @ shared_phi)[:, None]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.data import Data, Standardisation
 from bayesgmm.mixture import Mixture
+from bayesgmm.posterior.counts import count_table, prior_n_clusters
 from bayesgmm.posterior.diagnostics import Diagnostics, diagnose
 from bayesgmm.posterior.predict import MixturePredictor
 
@@ -26,6 +27,7 @@ class Posterior(MixturePredictor):
     draws : the mixtures (S, ...) in standardised units, S = chains x draws
     start : the EM fit that the chains began from
     seconds : time by phase
+    remarks : what the engine had to say, in words
     """
 
     observed: Data
@@ -36,6 +38,7 @@ class Posterior(MixturePredictor):
     data: Any
     start: Any
     seconds: dict[str, float]
+    remarks: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -44,7 +47,8 @@ class Posterior(MixturePredictor):
 
     @property
     def n_components(self) -> int:
-        return self.model.n_components
+        """Slots of the draws: the number of components, or the largest seen where that number is random."""
+        return self.draws.n_components
 
     @property
     def covariance_type(self) -> str:
@@ -79,6 +83,25 @@ class Posterior(MixturePredictor):
         return pd.Series(counts / counts.sum(), index=index, name="probability")
 
     @cached_property
+    def n_clusters_table(self) -> Any:
+        """Posterior of K+ with its Monte Carlo errors, beside its prior (by simulation): a pandas DataFrame by K+."""
+        occupied = (self.data["clustering"]["drawn_sizes"].values > 0).sum(axis=-1)
+        return count_table(occupied, prior_n_clusters(self.model, self.observed.n_rows), "n_clusters")
+
+    @cached_property
+    def n_components_table(self) -> Any:
+        """Posterior of K with its Monte Carlo errors, beside its prior; a ValueError where K is not random."""
+        prior = self.model.weights.prior_n_components()
+        if prior is None:
+            raise ValueError(
+                "Expected a model whose number of components is random, such as "
+                f"models.mixture_of_finite_mixtures(); here it is {self.n_components}. See n_clusters_table for "
+                "how many are occupied."
+            )
+        drawn = self.data["posterior"]["n_components"].values.astype(int)
+        return count_table(drawn, prior, "n_components")
+
+    @cached_property
     def _diagnostics(self) -> Diagnostics:
         return diagnose(self)
 
@@ -89,7 +112,7 @@ class Posterior(MixturePredictor):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know, in words."""
-        return self.diagnostics().warnings
+        return (*self.remarks, *self.diagnostics().warnings)
 
     def loo(self) -> Any:
         """Leave-one-out expected log density by Pareto-smoothed importance sampling (Vehtari et al. 2017)."""

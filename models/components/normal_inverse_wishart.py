@@ -82,6 +82,25 @@ class NormalInverseWishart(ComponentPrior):
         conditional = ConditionalMeans(structure, loc, structure.invert(covariances), self.mean_precision)
         return conditional.log_prob(means) + structure.log_prior(covariances, self.dof, self.scale)
 
+    def check_gibbs(self):
+        """Every hyperparameter is fixed and every conditional known."""
+
+    def draw(self, key, structure, moments, means):
+        """The conjugate posterior: covariances with the means integrated out, then means (Murphy 2007, section 8)."""
+        k, d = means.shape
+        key_covariances, key_means = jax.random.split(key)
+        prior_counts = jnp.full(k, self.mean_precision)
+        loc = jnp.broadcast_to(self.mean, means.shape)
+        counts = moments.counts + prior_counts
+        centre = (moments.sums + loc * prior_counts[:, None]) / counts[:, None]
+        second = moments.second + structure.outer(loc, prior_counts) - structure.outer(centre, counts)
+        scale = structure.scale_second(self.scale, k, d) + second
+        degrees = self.dof + structure.row_degrees(moments.counts, d)
+        covariances = structure.draw_covariances(key_covariances, degrees, scale)
+        tril = jnp.linalg.cholesky(structure.dense(covariances, k, d))
+        noise = jax.random.normal(key_means, means.shape, means.dtype) / jnp.sqrt(counts)[:, None]
+        return centre + jnp.einsum("kij,kj->ki", tril, noise), covariances
+
 
 class ConditionalMeans(dist.Distribution):
     """K means given their covariances: ``N(loc_k, Sigma_k / mean_precision)``, as one event (K, D)."""

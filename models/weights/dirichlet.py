@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
-from jax.scipy.special import gammaln
+from jax.scipy.special import gammaln, logsumexp
 
 from bayesgmm.covariances import Array, namespace
+from bayesgmm.gamma_draws import draw_log_gamma
+from bayesgmm.models.weights.weight_prior import WeightDraw, WeightPrior
 
 
-class Dirichlet(eqx.Module):
+class Dirichlet(WeightPrior):
     """``weights ~ Dirichlet(concentration, ..., concentration)``.
 
     The default concentration of 1 is uniform on the simplex (Richardson & Green 1997); for two components it is
@@ -72,3 +73,26 @@ class Dirichlet(eqx.Module):
         # A weight of exactly zero under a uniform prior contributes nothing (0 times minus infinity otherwise).
         powers = jnp.where(a == 1.0, 0.0, (a - 1.0) * log_weights)
         return jnp.sum(powers, axis=-1) + gammaln(k * a) - k * gammaln(a)
+
+    def draw(self, key: Array, counts: Array, state: dict[str, Array]) -> WeightDraw:
+        """Weights given the counts: the Dirichlet of concentrations ``concentration + counts``."""
+        order = jnp.arange(counts.shape[-1])
+        return WeightDraw(order, draw_log_dirichlet(key, self.concentration + counts), state)
+
+    def draw_weights(self, rng: np.random.Generator, n_components: int, n_draws: int) -> np.ndarray:
+        """Weights (S, K) from the prior."""
+        return dirichlet_weights(rng, np.full((n_draws, n_components), float(self.concentration)))
+
+
+def draw_log_dirichlet(key: Array, concentrations: Array) -> Array:
+    """Logarithm of Dirichlet weights (..., K); exact also where tiny concentrations underflow on the natural scale."""
+    scores = draw_log_gamma(key, concentrations)
+    return scores - logsumexp(scores, axis=-1, keepdims=True)
+
+
+def dirichlet_weights(rng: np.random.Generator, concentrations: np.ndarray) -> np.ndarray:
+    """Dirichlet weights (S, K) on the host, by logarithms of gammas (Gamma(a) is Gamma(a + 1) U^(1/a))."""
+    uniform = rng.random(concentrations.shape)
+    scores = np.log(rng.gamma(concentrations + 1.0)) + np.log(uniform) / concentrations
+    scores = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return scores / scores.sum(axis=1, keepdims=True)

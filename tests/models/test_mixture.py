@@ -13,7 +13,16 @@ from numpyro.infer.util import log_density as program_log_density
 from bayesgmm.float64 import in_float64, to_device
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture, finite_mixture
-from bayesgmm.models.components import HalfNormal, LogNormal, NormalInverseWishart, NormalLKJ, fraley_raftery
+from bayesgmm.models.components import (
+    HalfNormal,
+    Hierarchical,
+    Independent,
+    LogNormal,
+    NormalInverseWishart,
+    NormalLKJ,
+    RandomCentre,
+    fraley_raftery,
+)
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES)
 every_prior = pytest.mark.parametrize("prior", COMPONENT_PRIORS)
@@ -136,6 +145,36 @@ def independent_prior(structure, mixture, prior):
     return total
 
 
+def gathered_prior(structure, mixture, prior, sites):
+    """The conjugate prior about a random centre."""
+    centre, kappa = sites["centre"], sites["mean_precision"]
+    total = scipy.stats.norm(prior.mean, prior.mean_scale).logpdf(centre).sum()
+    total += scipy.stats.gamma(float(prior.shape), scale=1 / float(prior.rate)).logpdf(kappa)
+    given = NormalInverseWishart(centre, kappa, prior.base.dof, prior.base.scale)
+    return total + conjugate_prior(structure, mixture, given)
+
+
+def separate_prior(structure, mixture, prior, sites):
+    """Normal means and inverse-Wishart covariances, with their random scale and spread where there are such."""
+    total = 0.0
+    if isinstance(prior, Hierarchical):
+        spread = sites["mean_spread"]
+        total += scipy.stats.gamma(float(prior.shape), scale=1 / float(prior.rate)).logpdf(spread).sum()
+        prior = prior.base
+    total += scipy.stats.norm(prior.mean, prior.mean_scale).logpdf(mixture.means).sum()
+    scale, d = prior.scale, mixture.n_features
+    if scale is None and structure in ("full", "tied"):
+        tril = sites["component_scale"].reshape(d, d)
+        scale, dof = tril @ tril.T, float(prior.scale_dof)
+        total += scipy.stats.wishart(dof, np.linalg.inv(prior.scale_rate)).logpdf(scale)
+        total += d * np.log(2) + np.arange(d, 0, -1) @ np.log(np.diag(tril))  # Muirhead 1982, theorem 2.1.9
+    elif scale is None:
+        scale = sites["component_scale"].reshape(np.shape(prior.scale_rate))
+        site = scipy.stats.gamma(0.5 * float(prior.scale_dof), scale=2 / prior.scale_rate)
+        total += site.logpdf(scale).sum()
+    return total + covariance_prior(structure, mixture.covariances, float(prior.dof), np.asarray(scale))
+
+
 @every_structure
 @pytest.mark.parametrize("concentration", [1.0, 0.5])
 @every_prior
@@ -146,6 +185,12 @@ def test_the_programs_joint_density_is_the_hand_computed_one(structure, prior, c
     expected = log_density(mixture, rows).sum() + dirichlet(mixture, concentration)
     if isinstance(components, NormalInverseWishart):
         expected += conjugate_prior(structure, mixture, model.components)
+        expected += change_of_coordinates(structure, mixture)
+    elif isinstance(components, RandomCentre):
+        expected += gathered_prior(structure, mixture, model.components, model.to_sites(mixture))
+        expected += change_of_coordinates(structure, mixture)
+    elif isinstance(components, Independent | Hierarchical):
+        expected += separate_prior(structure, mixture, model.components, model.to_sites(mixture))
         expected += change_of_coordinates(structure, mixture)
     else:
         expected += independent_prior(structure, mixture, model.components)
@@ -198,6 +243,13 @@ def test_beliefs_follow_a_change_of_units(structure, prior):
     assert log_joint(there, rows * factor + shift, moved) == pytest.approx(expected, rel=1e-9)
 
 
+def scale_log_jacobian(value, factor):
+    """Of the random scale's site: row i of a factor L grows by factor i, and holds i entries; variances by squares."""
+    if value.ndim >= 2 and value.shape[-1] == value.shape[-2] == len(factor):
+        return float(np.arange(1, len(factor) + 1) @ np.log(factor))
+    return float(2 * np.log(factor)[: value.size].sum())
+
+
 def site_log_jacobian(model, sites, factor, shift):
     """log |d sites there / d sites here| of the map that a change of units makes of the free entries, by autodiff."""
 
@@ -212,8 +264,14 @@ def site_log_jacobian(model, sites, factor, shift):
     total = 0.0
     with jax.enable_x64(True):
         factor, shift = jnp.asarray(factor), jnp.asarray(shift)
-        for name in set(sites) - {"weights", "correlation_tril"}:
+        for name in set(sites) - {"weights", "correlation_tril", "mean_spread", "mean_precision"}:
             value = jnp.asarray(sites[name])
+            if name == "centre":
+                total += float(jnp.sum(jnp.log(factor)))
+                continue
+            if name == "component_scale":
+                total += scale_log_jacobian(value, factor)
+                continue
             jacobian = jax.jacobian(lambda v, name=name: there(name, v))(value).reshape(-1, *value.shape)
             total += float(jnp.linalg.slogdet(free(name, jacobian).reshape(len(jacobian), -1))[1])
     return total

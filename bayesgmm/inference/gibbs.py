@@ -1,0 +1,178 @@
+"""Gibbs sampling by data augmentation: every conditional drawn exactly, chains side by side on the kernel."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from numpy.typing import NDArray
+
+from bayesgmm.covariances import Array
+from bayesgmm.float64 import in_float64, to_device
+from bayesgmm.inference.chain_starts import em_start, first_states, starting_labels
+from bayesgmm.inference.problem import Problem
+from bayesgmm.inference.sweep import ChainState, log_prior, sweep
+from bayesgmm.kernel import Rows, make_rows
+from bayesgmm.models import FiniteMixture
+from bayesgmm.posterior.assemble import assemble
+from bayesgmm.posterior.posterior import Posterior
+
+CHUNK = 100  # kept draws between two looks from the host
+FEWEST = 20  # draws a chain below which an interrupted run is not worth a result
+
+
+@dataclasses.dataclass(frozen=True)
+class Gibbs:
+    """Gibbs sampling with allocations drawn (Diebolt & Robert 1994), on any of the weight priors.
+
+    For normal-inverse-Wishart and independent component priors, random scales included; for finite, sparse,
+    Dirichlet-process and Pitman-Yor weights; and, where the number of components is random, the telescoping sampler
+    (Fruehwirth-Schnatter, Malsiner-Walli & Gruen 2021). A sweep costs little and mixes well where clusters separate,
+    badly where they overlap: there NUTS does better, and each checks the other. One chain starts at the EM fit, the
+    others far from it.
+
+    Parameters
+    ----------
+    num_chains : chains, run side by side
+    num_warmup : draws a chain that are thrown away first
+    num_samples : draws a chain that are kept
+    thin : sweeps for each draw
+    """
+
+    num_chains: int = 4
+    num_warmup: int = 500
+    num_samples: int = 2000
+    thin: int = 1
+
+    def __post_init__(self) -> None:
+        for name, least in (("num_chains", 1), ("num_warmup", 0), ("num_samples", FEWEST), ("thin", 1)):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+                raise ValueError(f"Expected {name} to be an integer of at least {least}; got {value!r}.")
+
+    def run(self, problem: Problem) -> Posterior:
+        """Sample one problem's posterior (``bayesgmm.fit`` prepares it).
+
+        Interrupted (Ctrl-C) after the warm-up, it returns what was drawn, and says so among the warnings.
+        """
+        if not np.all(problem.sample_weight == 1):
+            raise ValueError(
+                "Expected no sample_weight for Gibbs; weights are EM's. Repeat or drop rows instead."
+            )
+        problem.model.components.check_gibbs()
+        began = time.perf_counter()
+        start = em_start(problem)
+        seconds = {"EM start": time.perf_counter() - began}
+        kept, remarks = _sample(self, problem, start, seconds)
+        remarks += problem.model.weights.remarks(
+            np.exp(kept.state.mixture.log_weights).reshape(-1, _slots(kept))
+        )
+        kept = _without_unused_slots(kept, start.n_components)
+        hyper = _in_user_units(problem, kept.state)
+        stats = {"lp": kept.log_prior + kept.log_likelihood}
+        return assemble(
+            problem, self, start, kept.state.mixture, stats, {}, seconds, hyper=hyper, remarks=remarks
+        )
+
+
+class Draws(NamedTuple):
+    """What is kept of each draw (draws, chains, ...)."""
+
+    state: ChainState
+    log_likelihood: Array
+    log_prior: Array
+
+
+def _sample(
+    engine: Gibbs, problem: Problem, start: Any, seconds: dict[str, float]
+) -> tuple[Draws, tuple[str, ...]]:
+    """The draws (chains, draws, ...) in standardised units, on the host, and words on how it went."""
+    model, rows, state, key = _begin(engine, problem, start)
+    total = engine.num_warmup + engine.num_samples
+    chunks: list[Draws] = []
+    remarks: tuple[str, ...] = ()
+    began = time.perf_counter()
+    try:
+        for done in range(0, total, CHUNK):
+            problem.tell("sampling", done, total)
+            state, chunk = _advance(model, rows, state, key, np.asarray(done), np.asarray(engine.thin))
+            chunks.append(chunk)
+            if done == 0:
+                seconds["compiling Gibbs"] = time.perf_counter() - began
+        problem.tell("sampling", total, total)
+    except KeyboardInterrupt:
+        drawn = min(len(chunks) * CHUNK, total) - engine.num_warmup
+        if drawn < FEWEST:
+            raise
+        remarks = (
+            f"Interrupted: {drawn} of {engine.num_samples} draws a chain were made. The rest of this result speaks of "
+            "those.",
+        )
+    kept = jax.tree.map(lambda *parts: _by_chain(parts)[:, engine.num_warmup : total], *chunks)
+    seconds["sampling"] = time.perf_counter() - began - seconds.get("compiling Gibbs", 0.0)
+    return kept, remarks
+
+
+def _by_chain(parts: tuple[NDArray, ...]) -> NDArray:
+    return np.swapaxes(np.concatenate(parts), 0, 1)
+
+
+@in_float64
+def _begin(engine: Gibbs, problem: Problem, start: Any) -> tuple[FiniteMixture, Rows, ChainState, Array]:
+    """Model and rows in standardised units, the chains' first states, and the key."""
+    model = jax.tree.map(jnp.asarray, problem.standard_model())
+    rows = to_device(make_rows(problem.rows, model.structure))
+    labels = starting_labels(problem, start, engine.num_chains)
+    state = to_device(first_states(model, problem.rows, labels))
+    return model, rows, state, jax.random.key(problem.seed)
+
+
+@in_float64
+@eqx.filter_jit
+def _advance(
+    model: FiniteMixture, rows: Rows, state: ChainState, key: Array, done: Array, thin: Array
+) -> tuple[ChainState, Draws]:
+    """CHUNK draws of every chain (draws, chains, ...); one program serves warm-up and sampling.
+
+    A draw is the state that a sweep begins from, since that is what the sweep's log-likelihood belongs to. The key of
+    a sweep depends on its number alone.
+    """
+
+    def draw(state: ChainState, number: Array) -> tuple[ChainState, Draws]:
+        def one(i: Array, carry: tuple) -> tuple:
+            before, _, _ = carry
+            return *sweep(model, rows, before, jax.random.fold_in(key, number * thin + i)), before
+
+        nothing = jnp.zeros(state.mixture.log_weights.shape[0], state.mixture.means.dtype)
+        after, log_likelihood, before = lax.fori_loop(0, thin, one, (state, nothing, state))
+        return after, Draws(before, log_likelihood, log_prior(model, before))
+
+    return lax.scan(draw, state, done + jnp.arange(CHUNK))
+
+
+def _slots(kept: Draws) -> int:
+    return kept.state.mixture.n_components
+
+
+def _without_unused_slots(kept: Draws, least: int) -> Draws:
+    """Slots up to the largest number of components seen (and at least as many as the EM fit has)."""
+    mixture = kept.state.mixture
+    used = max(least, int(np.isfinite(mixture.log_weights).sum(axis=-1).max()))
+    if used == mixture.n_components:
+        return kept
+    order = np.broadcast_to(np.arange(used), (*mixture.log_weights.shape[:-1], used))
+    return kept._replace(state=kept.state._replace(mixture=mixture.permute(order)))
+
+
+def _in_user_units(problem: Problem, state: ChainState) -> dict[str, NDArray]:
+    scale, shift = problem.standardisation.scale, problem.standardisation.shift
+    components = problem.model.components.state_in_units(
+        problem.model.structure, state.components, scale, shift
+    )
+    return {**state.weights, **components}

@@ -1,0 +1,111 @@
+"""What a prior of the mixing weights has to offer."""
+
+from __future__ import annotations
+
+import abc
+from typing import ClassVar, NamedTuple
+
+import equinox as eqx
+import numpy as np
+from jaxtyping import Float, Int
+
+from bayesgmm.covariances import Array
+
+State = dict[str, Array]
+"""Values of a prior's own random hyperparameters, by name; empty where there are none."""
+
+
+USUAL = 5
+"""Where slots are to spare, their number says nothing of the clusters' size; defaults are scaled for this many."""
+
+
+class WeightDraw(NamedTuple):
+    """Weights drawn given the allocations.
+
+    Attributes
+    ----------
+    order : (K,) the old slot of each new one
+    log_weights : (K,) of the new slots, minus infinity where a slot is absent
+    state : hyperparameters
+    """
+
+    order: Int[Array, " k"]
+    log_weights: Float[Array, " k"]
+    state: State
+
+
+class WeightPrior(eqx.Module):
+    """A prior of the weights of K components (slots, where their number is random)."""
+
+    overfits: ClassVar[bool] = False
+    """Whether slots are meant to stay empty, so that there may be more of them than rows."""
+    random_number: ClassVar[bool] = False
+    """Whether the number of components is itself drawn."""
+
+    def usual_number(self, n_components: int) -> int:
+        """How many components the defaults of the component prior are to be scaled for."""
+        return min(n_components, USUAL) if self.overfits else n_components
+
+    @abc.abstractmethod
+    def resolve(self) -> WeightPrior:
+        """The same with arrays inside, so that engines trace them rather than compile them in."""
+
+    @abc.abstractmethod
+    def sites(self, n_components: int) -> Array:
+        """The NumPyro program: sample the weights; log weights (K,)."""
+
+    @abc.abstractmethod
+    def to_sites(self, log_weights: Array) -> dict[str, Array]:
+        """Values of the sites at given weights (..., K)."""
+
+    @abc.abstractmethod
+    def from_sites(self, sites: dict[str, Array]) -> Array:
+        """Log weights (..., K) at given values of the sites; inverse of :meth:`to_sites`."""
+
+    @abc.abstractmethod
+    def log_prior(self, log_weights: Array) -> Array:
+        """Log density of the weights, given the hyperparameters."""
+
+    def pseudo_counts(self) -> Array:
+        """What the posterior mode of the weights adds to each count; a ValueError where it is no such thing."""
+        raise ValueError(
+            f"EM cannot climb the posterior under {type(self).__name__}. Sample it with Gibbs(), or use "
+            "models.finite_mixture."
+        )
+
+    # ---- Gibbs
+
+    def initial_state(self) -> State:
+        """Hyperparameters to begin with."""
+        return {}
+
+    def at(self, state: State) -> WeightPrior:
+        """The prior given its hyperparameters."""
+        return self
+
+    @abc.abstractmethod
+    def draw(self, key: Array, counts: Float[Array, " k"], state: State) -> WeightDraw:
+        """Hyperparameters and weights given how many rows each slot holds."""
+
+    # ---- what is said of the prior
+
+    @abc.abstractmethod
+    def draw_weights(
+        self, rng: np.random.Generator, n_components: int, n_draws: int
+    ) -> Float[np.ndarray, "s k"]:
+        """Weights (S, K) from the prior, hyperparameters drawn too."""
+
+    def prior_n_clusters(
+        self, rng: np.random.Generator, n_components: int, n_rows: int, n_draws: int
+    ) -> Int[np.ndarray, " s"]:
+        """Draws (S,) of the number of components that hold at least one of N rows, before any row is seen."""
+        weights = self.draw_weights(rng, n_components, n_draws)
+        return np.array([np.count_nonzero(rng.multinomial(n_rows, w)) for w in weights])
+
+    def prior_n_components(self) -> Float[np.ndarray, " k"] | None:
+        """Probability (K,) of 1, 2, ... components, where their number is random."""
+        return None
+
+    def remarks(self, weights: Float[np.ndarray, "s k"]) -> tuple[str, ...]:
+        """What posterior draws of the weights (S, K), in the sampler's own order, say against the settings."""
+        return ()
