@@ -443,7 +443,7 @@ def test_every_bundled_file_is_listed_and_the_list_is_a_copy():
 
 def test_arrays_need_no_pandas():
     code = (
-        "import sys, numpy as np, bayesgmm as bg; bg.as_data(np.ones((2, 2))); bg.list_datasets()\n"
+        "import sys, numpy as np, bayesgmm as bg; as_data(np.ones((2, 2))); bg.list_datasets()\n"
         "assert not {'pandas', 'jax', 'polars'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -665,3 +665,17 @@ def test_standardisation_works_on_batches():
     s = Standardisation.fit(x[0])
     np.testing.assert_array_equal(s.forward(x)[1], s.forward(x[1]))
     assert isinstance(as_data(x[0]), Data)
+
+
+def test_a_read_only_array_is_not_copied():
+    x = np.random.default_rng(0).standard_normal((50, 2))
+    assert not np.shares_memory(as_data(x).rows, x)
+    view = x.view()
+    view.setflags(write=False)
+    assert not np.shares_memory(as_data(view).rows, x)  # x itself can still be written to
+    x.setflags(write=False)
+    assert np.shares_memory(as_data(x).rows, x)
+    with pytest.raises(ValueError, match="row 3, column 'x1'"):
+        bad = np.where(np.arange(100).reshape(50, 2) == 7, np.nan, x)
+        bad.setflags(write=False)
+        as_data(bad)

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from bayesgmm.data.cells import first_where, to_float
+from bayesgmm.data.pieces import PIECE
 from bayesgmm.data.reading import Table, read
 
 
@@ -19,7 +20,8 @@ from bayesgmm.data.reading import Table, read
 class Data:
     """Finite float64 rows with the names of their features; made by ``as_data``.
 
-    ``rows`` is a read-only, C-contiguous copy: nothing here changes the user's array, nor it this one.
+    ``rows`` is a read-only, C-contiguous copy: nothing here changes the user's array, nor it this one. A float64
+    array that is itself read-only and C-contiguous (``x.setflags(write=False)``) is kept as it is: no copy of large data.
     """
 
     rows: Float64[np.ndarray, "N D"]
@@ -83,6 +85,9 @@ def as_data(x: Any, *, columns: Any = None, name: str | None = None) -> Data:
             f"Expected at least one row and one column; got {table.n_rows} x {len(positions)} in x."
         )
     chosen = tuple(names[j] for j in positions)
+    if columns is None and _can_be_shared(x):
+        _refuse_not_finite(x, chosen, table.without_missing)
+        return Data(x, chosen, table.name if name is None else name)
     rows = np.empty((table.n_rows, len(positions)))
     for target, source in enumerate(positions):
         try:
@@ -92,6 +97,18 @@ def as_data(x: Any, *, columns: Any = None, name: str | None = None) -> Data:
     _refuse_not_finite(rows, chosen, table.without_missing)
     rows.setflags(write=False)
     return Data(rows, chosen, table.name if name is None else name)
+
+
+def _can_be_shared(x: Any) -> bool:
+    """Whether rows need no copy: nobody can write to them, and they lie as we want them."""
+    if type(x) is not np.ndarray or x.dtype != np.float64 or x.ndim != 2 or not x.flags.c_contiguous:
+        return False
+    owner: Any = x
+    while isinstance(owner, np.ndarray):  # a read-only view of an array that can be written to is no promise
+        if owner.flags.writeable:
+            return False
+        owner = owner.base
+    return owner is None
 
 
 def _from_data(data: Data, columns: Any, name: str | None) -> Data:
@@ -168,9 +185,9 @@ def _refuse_row_names(names: Sequence[str]) -> None:
 
 
 def _refuse_not_finite(rows: np.ndarray, names: Sequence[str], without_missing: str) -> None:
-    finite = np.isfinite(rows)
-    if finite.all():
+    if all(np.isfinite(rows[i : i + PIECE]).all() for i in range(0, len(rows), PIECE)):
         return
+    finite = np.isfinite(rows)
     row, column = divmod(first_where(~finite), rows.shape[1])
     missing = bool(np.isnan(rows[row, column]))
     alike = np.isnan(rows) if missing else np.isinf(rows)
