@@ -21,7 +21,7 @@ class Data:
     """Finite float64 rows with the names of their features; made by ``as_data``.
 
     ``rows`` is a read-only, C-contiguous copy: nothing here changes the user's array, nor it this one. A float64
-    array that is itself read-only and C-contiguous (``x.setflags(write=False)``) is kept as it is: no copy of large data.
+    array that is itself read-only and C-contiguous (``x.setflags(write=False)``) is kept as it is: no copy is made.
     """
 
     rows: Float64[np.ndarray, "N D"]
@@ -85,25 +85,29 @@ def as_data(x: Any, *, columns: Any = None, name: str | None = None) -> Data:
             f"Expected at least one row and one column; got {table.n_rows} x {len(positions)} in x."
         )
     chosen = tuple(names[j] for j in positions)
-    if columns is None and _can_be_shared(x):
-        _refuse_not_finite(x, chosen, table.without_missing)
-        return Data(x, chosen, table.name if name is None else name)
+    if columns is None and type(x) is np.ndarray and x.dtype == np.float64 and x.ndim == 2:
+        rows = x if _can_be_shared(x) else np.array(x, order="C")
+    else:
+        rows = _converted(table, names, positions, columns)
+    _refuse_not_finite(rows, chosen, table.without_missing)
+    rows.setflags(write=False)
+    return Data(rows, chosen, table.name if name is None else name)
+
+
+def _converted(table: Table, names: Sequence[str], positions: list[int], columns: Any) -> np.ndarray:
+    """Any table's columns as new float64 rows."""
     rows = np.empty((table.n_rows, len(positions)))
     for target, source in enumerate(positions):
         try:
             rows[:, target] = to_float(table.column(source), names[source])
         except TypeError as error:
             raise TypeError(f"{error}{_advise_columns(table, names, columns)}") from None
-    _refuse_not_finite(rows, chosen, table.without_missing)
-    rows.setflags(write=False)
-    return Data(rows, chosen, table.name if name is None else name)
+    return rows
 
 
 def _can_be_shared(x: Any) -> bool:
     """Whether rows need no copy: nobody can write to them, and they lie as we want them."""
-    if type(x) is not np.ndarray or x.dtype != np.float64 or x.ndim != 2 or not x.flags.c_contiguous:
-        return False
-    owner: Any = x
+    owner: Any = x if x.flags.c_contiguous else object()
     while isinstance(owner, np.ndarray):  # a read-only view of an array that can be written to is no promise
         if owner.flags.writeable:
             return False

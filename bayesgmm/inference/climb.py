@@ -136,7 +136,7 @@ def climb(
     state = initial(start, shapes.shape[0])
     work = int(rows.used) * rows.blocks.shape[-1] * start.n_components
     size = next((size for most, size in GROUPS.items() if work <= most), 1)
-    settings = settings._replace(chunk=np.asarray(np.clip(CHUNK_WORK // (work * size), 4, CHUNK)))
+    settings = settings._replace(chunk=np.asarray(np.clip(CHUNK_WORK // (work * size), 4, settings.chunk)))
     with jax.enable_x64(True):  # on the device once, not once a chunk
         rows, prior, settings = to_device((rows, prior, settings))
     history: list[list[float]] = [[] for _ in range(state.objective.size)]

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import jax
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
+from bayesgmm.covariances import Structure
 from bayesgmm.inference.climb import Climb, Settings, climb, columns_of, put_columns
 from bayesgmm.inference.moves import with_moves
 from bayesgmm.inference.problem import Problem
@@ -22,8 +22,9 @@ from bayesgmm.kernel import Rows, first_blocks, make_rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 
+LOOK = 20  # evaluations after which starts far behind are given up
 GROWTH = 8  # rows of a level over those of the one before
-ENOUGH = 0.1  # nats, in total: what a start may still gain when its level is over
+ENOUGH = 0.5  # nats, in total: what a start may still gain when its level is over
 CONDITION = 1e3  # of a component's covariance, up to which single precision can rank starts
 SAME = (
     4.0  # summed squared difference of log densities below which two starts are one (two standard deviations)
@@ -52,7 +53,7 @@ def screened(
     rows : all rows, spread over the blocks
     patience : rounds of moves, from the best on the sample, that may bring nothing
     """
-    judge = _Judge(*sample, sound)
+    judge = _Judge(model.structure, *sample, sound)
     state, first = _climb_sample(model, start, sample, prior, settings, sound)
     loose = _loosened(settings, first)
     state, _ = with_moves(state, [], first, sample[0], prior, loose, sound, patience, rng)
@@ -102,7 +103,7 @@ def _climb_level(model, start: Mixture, rows: Rows, prior, settings: Settings, s
 
 
 def _loosened(settings: Settings, rows: Rows) -> Settings:
-    return settings._replace(tol=np.maximum(settings.tol, ENOUGH / _count(rows)))
+    return settings._replace(tol=np.maximum(settings.tol, ENOUGH / _count(rows)), chunk=np.asarray(LOOK))
 
 
 def _count(rows: Rows) -> int:
@@ -136,8 +137,11 @@ def _condition(mixtures: Mixture) -> NDArray[np.float64]:
 class _Judge:
     """Which columns are kept, by their log densities on the sample in double precision."""
 
-    def __init__(self, rows: NDArray[np.float64], weight: NDArray[np.float64], sound: Sound):
-        self.rows, self.share, self.sound = rows, weight / weight.sum(), sound
+    def __init__(
+        self, structure: Structure, rows: NDArray[np.float64], weight: NDArray[np.float64], sound: Sound
+    ):
+        self.features, self.shared = structure.features(rows.T), structure.shared_features(rows.T)
+        self.share, self.sound = weight / weight.sum(), sound
 
     def kept(self, state: Climb, rows: Rows) -> NDArray[np.intp]:
         """Columns within noise of the leader, no two alike, the leader first."""
@@ -164,7 +168,7 @@ class _Judge:
     def _log_density(self, mixtures: Mixture, column: int) -> NDArray[np.float64]:
         """Log density (n,) of the sample, on the host: nothing is compiled for it."""
         eta, shared = jax.tree.map(lambda leaf: leaf[column], mixtures).natural()
-        structure = mixtures.structure
-        with np.errstate(invalid="ignore", divide="ignore"):
-            mixed = logsumexp(eta @ structure.features(self.rows.T), axis=0)
-        return mixed + shared @ structure.shared_features(self.rows.T)
+        with np.errstate(invalid="ignore"):  # an empty slot has log weight -inf
+            logits = eta @ self.features
+        top = logits.max(axis=0)
+        return top + np.log(np.exp(logits - top).sum(axis=0)) + shared @ self.shared

@@ -11,6 +11,7 @@ from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 
 SAMPLE = 4096  # rows that starting partitions look at; EM itself sees them all
+MOST_CELLS = 2_000_000  # partitions x slots x rows held at once
 HIERARCHICAL = 1500  # rows up to which trees (quadratic memory) are built
 
 
@@ -59,13 +60,12 @@ def mixtures_from_labels(
 
     Clusters of few rows borrow D + 1 rows' worth of the pooled covariance, so that no start is a spike.
     """
-    each = [
-        mixtures_from_responsibilities(
-            structure, rows, labels_to_one_hot(partition, n_slots)[None] * sample_weight, shrink=True
-        )
-        for partition in labels
-    ]
-    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *each)
+    together = max(1, MOST_CELLS // (n_slots * len(rows)))
+    parts = []
+    for first in range(0, len(labels), together):
+        one_hot = np.stack([labels_to_one_hot(each, n_slots) for each in labels[first : first + together]])
+        parts.append(mixtures_from_responsibilities(structure, rows, one_hot * sample_weight, shrink=True))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts)
 
 
 def labels_to_one_hot(labels: NDArray[np.intp], n_slots: int) -> NDArray[np.float64]:

@@ -68,7 +68,9 @@ def theirs(x, k, structure, seed):
 def main(seeds):
     """Print one line a data set."""
     warnings.simplefilter("ignore")
-    print(f"{'data':22s} {'K':>2s} {'best known':>12s} {'ours':>6s} {'sklearn':>8s}   seconds a fit, ours and theirs")
+    print(
+        f"{'data':22s} {'K':>2s} {'best known':>12s} {'ours':>6s} {'sklearn':>8s}   seconds a fit, ours and theirs"
+    )
     for name, (load, k, structure) in DATA.items():
         x = load()
         mine = np.array([ours(x, k, structure, seed) for seed in range(seeds)])

@@ -98,7 +98,7 @@ def test_what_is_kept():
     rows = make_rows(standard, structure)
     values = [float(np.sum(scipy_log_density(each, standard))) for each in (near, best, wide)]
     state = climb.initial(stack, 6)._replace(objective=np.array(values))
-    judge = screen._Judge(standard, share, anything)
+    judge = screen._Judge(structure, standard, share, anything)
     assert judge.kept(state, rows).tolist() == [int(np.argmax(values))]
     # A start within two standard errors of the leader, and not alike, is kept whatever its rank.
     between = values[1] - np.std(
