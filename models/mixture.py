@@ -126,7 +126,9 @@ def compose(
         raise ValueError(f"Expected {name} of at least 1; got {n_components}.")
     prior = NormalInverseWishart() if components is None else components
     if not isinstance(prior, ComponentPrior):
+        remedy = f" Call it: {prior.__name__}()." if callable(prior) and hasattr(prior, "__name__") else ""
+        got = type(prior).__name__
         raise TypeError(
-            f"Expected components to be a prior such as models.components.NormalLKJ(); got {type(prior).__name__}."
+            f"Expected components to be a prior such as models.components.NormalLKJ(); got {got}.{remedy}"
         )
     return FiniteMixture(n_components, get_structure(covariance_type), weights, prior)

@@ -443,7 +443,7 @@ def test_every_bundled_file_is_listed_and_the_list_is_a_copy():
 
 def test_arrays_need_no_pandas():
     code = (
-        "import sys, numpy as np, bayesgmm as bg; as_data(np.ones((2, 2))); bg.list_datasets()\n"
+        "import sys, numpy as np, bayesgmm as bg; bg.as_data(np.ones((2, 2))); bg.list_datasets()\n"
         "assert not {'pandas', 'jax', 'polars'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
