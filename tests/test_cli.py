@@ -138,7 +138,15 @@ def test_compare_does_the_whole_job(tmp_path):
     report = tmp_path / "out.html"
     result = run("compare", "faithful", *SMALL, "--chains", 2, "--samples", 40, "--report", report)
     assert result.exit_code == 0, result.output
-    for words in ("tied", "elpd_loo", "R-hat", "in doubt", "The runner-up", "credible ball"):
+    for words in (
+        "tied",
+        "elpd_loo",
+        "R-hat",
+        "in doubt",
+        "The runner-up",
+        "credible ball",
+        "before the data",
+    ):
         assert words in result.stdout
     lines = [line.split(":")[0] for line in result.stderr.splitlines()]
     assert lines == [
@@ -155,8 +163,24 @@ def test_compare_does_the_whole_job(tmp_path):
     assert "bg.load_dataset" in page
 
 
-def test_compare_without_nuts_prints_json():
-    result = run("compare", "galaxies_26.96", *SMALL, "--no-nuts", "--format", "json")
-    content = json.loads(result.stdout)
+def test_compare_without_nuts_prints_every_format():
+    table, text, records, markdown = (
+        run("compare", "galaxies_26.96", *SMALL, "--no-nuts", "--format", form).stdout
+        for form in ("table", "csv", "json", "md")
+    )
+    content = json.loads(records)
     assert list(content["comparison"]["fits"]) == ["EM"]
     assert len(content["selection"]) == 2
+    found = content["partition"]
+    assert found["of"] == "EM"
+    assert len(found["rows"]["cluster"]) == 82
+    assert any("given one set of parameters" in words for words in found["warnings"])
+    sizes = [cluster["sizes"] for cluster in found["clusters"]]
+    line = next(iter(csv.DictReader(io.StringIO(text))))
+    assert line["partition_sizes"] == "/".join(map(str, sizes))
+    assert float(line["partition_expected_loss"]) == pytest.approx(found["expected_loss"])
+    assert int(line["partition_rows_in_doubt"]) == len(found["rows_in_doubt"])
+    for told in (table, markdown):
+        assert "Partition of galaxies_26.96 (82 rows) into" in told
+        assert "given one set of parameters" in told
+        assert all(words in told for words in found["words"])

@@ -98,6 +98,32 @@ def test_the_numbers_on_the_page_are_the_results(written):
     assert "bayesgmm compare faithful" in said
 
 
+def test_the_partition_has_its_own_section(tmp_path):
+    part = bg.partition(posterior("faithful"), n_starts=2)
+    path = bg.write_report(
+        tmp_path / "page.html",
+        selection("faithful"),
+        em("faithful"),
+        posterior("faithful"),
+        partition=part,
+    )
+    found = Page(path.read_text(encoding="utf-8"))
+    assert "The partition" in found.headings
+    told = [image["alt"] for image in found.images]
+    for alt in (
+        "Probability of each number of clusters, posterior and prior",
+        "Similarity matrix of the rows, ordered by cluster",
+        "The share of the draws that put each row outside its cluster",
+        "The partition and three bounds of its credible ball",
+    ):
+        assert told.count(alt) == 1
+    for sentence in words.partition(part):
+        assert " ".join(sentence.split()) in found.words
+    assert "before the data" in found.words and "kinds of anything is not in these rows" in found.words
+    for warning in part.warnings:
+        assert f"partition: {warning}" in found.words
+
+
 def test_the_runner_up_is_told_with_its_evidence():
     sweep = selection("faithful")
     second = sweep.order[1]

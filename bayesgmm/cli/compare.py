@@ -23,7 +23,7 @@ from bayesgmm.cli.sweep import sweep
 @command.criterion_option
 @click.option("--chains", type=click.IntRange(min=1), default=4, show_default=True, help="Chains of NUTS.")
 @click.option("--samples", type=click.IntRange(min=4), default=1000, show_default=True, help="Draws a chain.")
-@click.option("--no-nuts", is_flag=True, help="Stop after EM: faster, but without uncertainty.")
+@click.option("--no-nuts", is_flag=True, help="Stop after EM: faster, but its parameters are taken as sure.")
 @command.seed_option
 @click.option("--report", metavar="FILE", help="Write an HTML page with plots and plain words.")
 @command.format_option
@@ -44,14 +44,14 @@ def compare(
     """Choose a mixture for DATA, sample its posterior, and say how sure it is.
 
     EM fits every number of components under every covariance structure; a criterion chooses; NUTS, started there,
-    samples the posterior of the chosen model.
+    samples the posterior of the chosen model, and so of the partition of the rows.
     """
     command.check_folder(report)
     with shown() as progress:
         selection = sweep(progress, data, columns, max_components, structures, criterion, seed)
         em = selection.best
         posterior = None if no_nuts else _sample(progress, em, chains, samples, seed)
-        partition = None if posterior is None else _partition(progress, posterior, seed)
+        partition = _partition(progress, em if posterior is None else posterior, seed)
         with progress.phase("comparison"):
             from bayesgmm.criteria.compare import compare as compare_fits
 
@@ -78,11 +78,11 @@ def _sample(progress: Progress, em: Any, chains: int, samples: int, seed: int) -
         return fit(em.observed, model, engine, start=em, random_state=seed, progress=report)
 
 
-def _partition(progress: Progress, posterior: Any, seed: int) -> Any:
+def _partition(progress: Progress, fit: Any, seed: int) -> Any:
     with progress.phase("partition"):
         from bayesgmm.posterior.partition import partition
 
-        found = partition(posterior, random_state=seed)
+        found = partition(fit, random_state=seed)
         repr(found)  # the ball and the doubts are computed when first asked for: here the wait is told
         return found
 
@@ -112,12 +112,16 @@ def _report(
 
 def _told(selection: Any, em: Any, posterior: Any, comparison: Any, partition: Any, form: str) -> str:
     if form == "json":
-        content = {"selection": selection_records(selection), "comparison": json.loads(comparison.to_json())}
+        content = {
+            "selection": selection_records(selection),
+            "comparison": json.loads(comparison.to_json()),
+            "partition": json.loads(partition.to_json()),
+        }
         return json.dumps(content, indent=1)
     if form == "csv":
-        return comparison.to_csv().rstrip("\n")
+        return _as_csv(comparison, partition)
     if form == "md":
-        return comparison.to_markdown().rstrip("\n")
+        return "\n\n".join([comparison.to_markdown().rstrip("\n"), partition.to_markdown().rstrip("\n")])
     from bayesgmm.report import words
 
     result = em if posterior is None else posterior
@@ -127,6 +131,17 @@ def _told(selection: Any, em: Any, posterior: Any, comparison: Any, partition: A
         *words.sizes(em, posterior),
         words.doubt(result, result.predict_proba()),
         certainty[0] if posterior is None else certainty[-1],
+        words.NOT_KINDS,
     ]
-    parts = [selection, result, comparison, *([] if partition is None else [partition])]
+    parts = [selection, result, comparison, partition]
     return "\n\n".join([*map(repr, parts), "\n".join(filter(None, said))])
+
+
+def _as_csv(comparison: Any, partition: Any) -> str:
+    """The table of fits, with the partition on the line of the fit that it comes from: the last."""
+    from bayesgmm.posterior.partition_record import partition_columns
+
+    table = comparison.table.copy()
+    for name, value in partition_columns(partition).items():
+        table[name] = [*[None] * (len(table) - 1), value]
+    return table.to_csv(lineterminator="\n").rstrip("\n")

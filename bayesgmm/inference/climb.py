@@ -205,7 +205,8 @@ def _retire(
     if not np.any(status == RUNNING):
         return
     leader = np.max(np.where(sound(columns_of(state, race).mixture), objective, -np.inf))
-    behind = objective + 10.0 * state.remaining[race] + margin < leader
+    hope = np.where(np.isfinite(objective), 10.0 * state.remaining[race], 0.0)
+    behind = objective + hope + margin < leader
     status[(status == RUNNING) & behind & ~immune] = RETIRED
 
 

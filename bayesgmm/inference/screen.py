@@ -24,6 +24,7 @@ from bayesgmm.models import FiniteMixture
 
 LOOK = 20  # evaluations after which starts far behind are given up
 GROWTH = 8  # rows of a level over those of the one before
+MOVES_WORK = 40_000_000  # rows x features x slots, times rounds of moves, that are not too dear
 ENOUGH = 0.5  # nats, in total: what a start may still gain when its level is over
 CONDITION = 1e3  # of a component's covariance, up to which single precision can rank starts
 SAME = (
@@ -56,6 +57,8 @@ def screened(
     judge = _Judge(model.structure, *sample, sound)
     state, first = _climb_sample(model, start, sample, prior, settings, sound)
     loose = _loosened(settings, first)
+    dear = len(sample[0]) * judge.features.shape[0] * start.n_components
+    patience = min(patience, MOVES_WORK // dear)
     state, _ = with_moves(state, [], first, sample[0], prior, loose, sound, patience, rng)
     kept = judge.kept(state, first)
     for used in _levels(rows, len(sample[0])):

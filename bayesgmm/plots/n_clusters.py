@@ -2,77 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from bayesgmm.plots.style import INK, colour, new_axes, style
+from bayesgmm.posterior.partition import Partition
 
 NEGLIGIBLE = 0.002  # probability below which a number of clusters is left out at the ends
 
 
-def n_clusters(result: Any, prior: Any = None, ax: Any = None) -> Any:
-    """Draw the posterior probability of every number of clusters K+ as bars, and the prior as an outline.
+def n_clusters(result: Any, prior: Any = "model", ax: Any = None) -> Any:
+    """Draw the posterior probability of every number of clusters K+, and the prior's beside it.
 
     Parameters
     ----------
     result : posterior, or result of ``bayesgmm.partition``
-    prior : probabilities by K+ (a pandas Series or a mapping), or from K+ = 1 on (a sequence); None draws none
+    prior : "model" simulates the prior of the posterior's weights (label draws and EM fits have none); or
+        probabilities by K+ (a pandas Series or a mapping), or from K+ = 1 on (a sequence); None draws none
     ax : matplotlib axes to draw on; a new figure if None
 
     Raises
     ------
-    ValueError
-        If the prior has negative probabilities, or they sum to more than one.
+    TypeError, ValueError
+        If the result has no number of clusters; if the prior is none of these, has negative probabilities, or they
+        sum to more than one.
     """
-    posterior = dict(_table(result).items())
-    before = _prior(prior)
+    posterior, before = _table(result), _prior(_of_model(result) if _is_model(prior) else prior)
     shown = [k for k in {*posterior, *before} if max(posterior.get(k, 0), before.get(k, 0)) >= NEGLIGIBLE]
     support = np.arange(max(1, min(shown) - (len(shown) < 3)), max(shown) + 1 + (len(shown) < 3))
     with style():
         own_figure = ax is None
-        ax = new_axes(size=(max(4.2, min(9.0, 1.6 + 0.5 * len(support))), 3.6)) if ax is None else ax
-        heights = [posterior.get(k, 0.0) for k in support]
-        bars = ax.bar(support, heights, width=0.72, color=colour(0), label="posterior")
-        ax.bar_label(bars, [_percent(h) for h in heights], padding=2, fontsize=9, color=INK)
+        ax = new_axes(size=(max(4.2, min(9.0, 1.8 + len(support))), 3.6)) if ax is None else ax
+        _bars(ax, support, posterior, before)
         if before:
-            edge = {"color": "none", "edgecolor": colour(1), "linewidth": 1.6, "linestyle": (0, (4, 2))}
-            drawn = [k for k in support if before.get(k, 0.0) > 0]
-            ax.bar(drawn, [before[k] for k in drawn], width=0.86, label="prior", **edge)
             ax.legend(loc="upper right" if own_figure else "best")
         ax.set_xticks(support)
         ax.tick_params(axis="x", length=0)
-        ax.set(
-            xlabel="number of clusters (occupied components)",
-            ylabel="probability",
-            ylim=(0, 1.14 * _top(heights, before)),
-        )
+        ax.set(xlabel="number of clusters (occupied components)", ylabel="probability")
+        ax.set_ylim(0, 1.14 * max([*posterior.values(), *before.values()]))
         ax.set_xlim(support[0] - 0.9, support[-1] + 0.9)
         ax.set_title(_title(result))
     return ax
 
 
-def _table(result: Any) -> Any:
-    return result.n_clusters_posterior if hasattr(result, "n_clusters_posterior") else result.n_clusters
+def _bars(
+    ax: Any, support: Int[np.ndarray, " k"], posterior: dict[int, float], before: dict[int, float]
+) -> None:
+    """Posterior and prior as bars side by side, or the posterior alone."""
+    both = [("posterior", posterior, 0)] + ([("prior", before, 1)] if before else [])
+    width = 0.8 / len(both)
+    for name, table, number in both:
+        heights = [table.get(k, 0.0) for k in support.tolist()]
+        at = support + width * (number - (len(both) - 1) / 2)
+        look = {"alpha": 0.55, "hatch": "///", "edgecolor": "white"} if number else {}
+        bars = ax.bar(at, heights, width=0.94 * width, color=colour(number), label=name, **look)
+        size = 9 if len(support) * len(both) <= 16 else 7
+        ax.bar_label(bars, [_percent(h) for h in heights], padding=2, fontsize=size, color=INK)
+
+
+def _table(result: Any) -> dict[int, float]:
+    found: Any = getattr(result, "n_clusters_posterior", getattr(result, "n_clusters", None))
+    if not hasattr(found, "items"):
+        raise TypeError(
+            "Expected a posterior, such as bayesgmm.fit returns, or a partition, such as bayesgmm.partition returns; "
+            f"got {type(result).__name__}."
+        )
+    return {int(k): float(p) for k, p in found.items()}
+
+
+def _is_model(prior: Any) -> bool:
+    return isinstance(prior, str) and prior == "model"
+
+
+def _of_model(result: Any) -> Any:
+    """The prior that the result's own model has, if any."""
+    if isinstance(result, Partition):
+        return result.n_clusters_prior
+    return result.n_clusters_table["prior"] if hasattr(result, "n_clusters_table") else None
 
 
 def _prior(prior: Any) -> dict[int, float]:
     if prior is None:
         return {}
-    items = (
-        prior.items() if isinstance(prior, Mapping) or hasattr(prior, "items") else enumerate(prior, start=1)
-    )
-    table = {int(k): float(p) for k, p in items}
-    if min(table.values()) < 0 or sum(table.values()) > 1 + 1e-6:
+    try:
+        items = prior.items() if hasattr(prior, "items") else enumerate(prior, start=1)
+        table = {int(k): float(p) for k, p in items}
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"Expected prior to be 'model', None, or probabilities by number of clusters; got {prior!r}."
+        ) from None
+    if not table or min(table.values()) < 0 or not sum(table.values()) <= 1 + 1e-6:
         raise ValueError(
             f"Expected prior to hold probabilities that sum to at most 1; got a sum of {sum(table.values()):g}."
         )
     return table
-
-
-def _top(heights: list[float], before: dict[int, float]) -> float:
-    return max([*heights, *before.values()])
 
 
 def _percent(height: float) -> str:

@@ -40,7 +40,8 @@ def draw_allocations(fit: Any, n_draws: Any = None, random_state: Any = 0) -> In
     ValueError
         If ``n_draws`` is not an integer of at least 1.
     """
-    if n_draws is not None and (not isinstance(n_draws, int | np.integer) or n_draws < 1):
+    whole = isinstance(n_draws, int | np.integer) and not isinstance(n_draws, bool)
+    if n_draws is not None and not (whole and n_draws >= 1):
         raise ValueError(f"Expected n_draws to be an integer of at least 1, or None; got {n_draws!r}.")
     given = fit.draws.log_weights.shape[0]
     rows = fit.standardisation.forward(fit.observed.rows)

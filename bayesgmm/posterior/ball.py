@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,8 +72,7 @@ def credible_ball(
     ValueError
         If the level is outside (0, 1], or the centre is a partition of other rows.
     """
-    if not 0 < level <= 1:
-        raise ValueError(f"Expected level above 0 and at most 1; got {level!r}.")
+    level = check_level(level)
     draws, loss = as_label_draws(draws), get_loss(loss).symmetric
     distances = losses_to_draws(labels, draws, loss)
     radius = float(weighted_quantile(distances, draws.weights, level))
@@ -86,7 +86,7 @@ def credible_ball(
         return Bound(by_size(draws.labels[tied[0]]), float(reach), len(tied))
 
     return Ball(
-        level=float(level),
+        level=level,
         coverage=float(draws.weights[inside].sum()),
         radius=radius,
         horizontal=farthest(inside),
@@ -96,3 +96,12 @@ def credible_ball(
         weights=draws.weights,
         loss=loss,
     )
+
+
+def check_level(level: Any) -> float:
+    """The level as a float; ``ValueError`` unless it is a number above 0 and at most 1."""
+    known = isinstance(level, numbers.Real) and not isinstance(level, bool)
+    value = float(level) if known else 0.0
+    if not 0.0 < value <= 1.0:
+        raise ValueError(f"Expected level to be a number above 0 and at most 1; got {level!r}.")
+    return value

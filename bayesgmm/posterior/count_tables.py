@@ -1,9 +1,9 @@
 """What a search keeps of the draws: how much each row has in common with each cluster of a growing partition.
 
-Both kinds answer one question, ``together``: by how much J, the sum over draws of g of the shared counts, would
+All kinds answer one question, ``together``: by how much J, the sum over draws of g of the shared counts, would
 rise if a row were put into each cluster (see :mod:`bayesgmm.posterior.losses`). :class:`JointTables` hold the
 counts themselves, for any loss. Where g counts pairs, the rise is a sum of similarities, and
-:class:`PairTables` need no draws at all.
+:class:`PairTables` need no draws at all. :mod:`bayesgmm.posterior.fellow_tables` serves draws of very many clusters.
 """
 
 from __future__ import annotations
@@ -69,21 +69,27 @@ class JointTables:
         """The expected rise of J for a row that is in no cluster."""
         return self._draws.weights @ self._gains.take(self._draws.codes[row], axis=0)
 
-    def together(self, rows: Int[np.ndarray, " n"], own: Int[np.ndarray, " n"]) -> Float64[np.ndarray, "n C"]:
-        """The expected rise of J for each row, once taken out of its own cluster."""
+    def together(
+        self,
+        rows: Int[np.ndarray, " n"],
+        own: Int[np.ndarray, " n"],
+        weights: Float64[np.ndarray, " S"] | None = None,
+    ) -> Float64[np.ndarray, "n C"]:
+        """The expected rise of J for each row, once taken out of its own cluster, under other weights if given."""
+        weights = self._draws.weights if weights is None else weights
         if len(rows) == 1:
-            out = self.together_new(int(rows[0]))[None]
-            out[0, own[0]] = self._draws.weights @ self.own_steps(rows, own)[0]
+            out = (weights @ self._gains.take(self._draws.codes[rows[0]], axis=0))[None]
+            out[0, own[0]] = weights @ self.own_steps(rows, own)[0]
             return out
         order = np.argsort(own, kind="stable")
         codes = self._draws.codes[rows[order]]
         out = np.empty((len(rows), self._counts.shape[1]))
-        out[order] = self._draws.sparse(codes) @ self._gains
+        out[order] = self._draws.sparse(codes, weights) @ self._gains
         bounds = np.searchsorted(own[order], np.arange(self._counts.shape[1] + 1))
         for cluster, (begin, end) in enumerate(pairwise(bounds)):
             if begin < end:
                 without = self._step[self._counts[:, cluster] - 1]
-                out[order[begin:end], cluster] = without.take(codes[begin:end]) @ self._draws.weights
+                out[order[begin:end], cluster] = without.take(codes[begin:end]) @ weights
         return out
 
     def own_steps(
@@ -93,12 +99,14 @@ class JointTables:
         at = self._draws.codes[rows] * np.intp(self._counts.shape[1]) + own[:, None]
         return self._step.take(self._counts.take(at) - 1)
 
-    def joints(self, rows: Int[np.ndarray, " n"], own: Int[np.ndarray, " n"]) -> Float64[np.ndarray, "n S C"]:
-        """J of every draw, if each row were taken out of its own cluster and put into each."""
-        out = self._gains.take(self._draws.codes[rows], axis=0)
+    def joints(
+        self, rows: Int[np.ndarray, " n"], own: Int[np.ndarray, " n"], clusters: Int[np.ndarray, "n m"]
+    ) -> Float64[np.ndarray, "n S m"]:
+        """J of every draw, if each row were taken out of its own cluster and put into each of some clusters."""
+        at = self._draws.codes[rows] * np.intp(self._counts.shape[1])
+        out = self._gains.take(at[:, :, None] + clusters[:, None, :])
         out += (self.joint - self.own_steps(rows, own))[:, :, None]
-        out[np.arange(len(rows)), :, own] = self.joint
-        return out
+        return np.where((clusters == own[:, None])[:, None, :], self.joint[:, None], out)
 
 
 class PairTables:

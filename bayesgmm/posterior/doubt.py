@@ -1,16 +1,20 @@
 """Where the doubt about a partition lies: its rows, its pairs of rows, its clusters.
 
-Every draw's clusters are matched to the point's: one to one by linear assignment of the rows they share (Kuhn
-1955), those left over to the cluster of which they hold most. What a row's draws say is then counted.
+In every draw each cluster of the partition has at most one match (:mod:`bayesgmm.posterior.matching`). A row is in
+the cluster whose match holds it, and elsewhere where its cluster in the draw matches none: so a draw that splits a
+cluster, or takes rows out of it, leaves them in doubt. The mean of ``own`` over rows is one less the expected
+transfer distance to a draw, as a share of the rows: no numbering of the draws' clusters makes it larger.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int
-from scipy.optimize import linear_sum_assignment
+import scipy.sparse
+from jaxtyping import Float64, Int
+from scipy.sparse import csr_matrix
 from scipy.special import xlogy
 
 from bayesgmm.posterior.label_draws import LabelDraws, weighted_quantile
@@ -19,35 +23,30 @@ from bayesgmm.posterior.similarity import similarity_of_rows
 MOST_ROWS_PAIRED = 1000
 
 
-class Matching(NamedTuple):
-    """For each (draw, cluster), numbered through: the point's cluster, and whether it is matched one to one."""
-
-    cluster: Int[np.ndarray, " R"]
-    alone: Bool[np.ndarray, " R"]
-
-
 class RowDoubt(NamedTuple):
     """What the draws say of every row.
 
-    membership : (N, K) share of the draws that put the row into each of the point's clusters
-    own : (N,) share for the row's own cluster
-    entropy : (N,) of the membership, in bits
-    second : (N,) the most probable other cluster, -1 where no draw has the row elsewhere
+    own : (N,) share of the draws that keep the row in its cluster
+    elsewhere : (N,) share of the draws that put it into no cluster of the partition
+    entropy : (N,) of its membership, elsewhere included, in bits
+    second : (N,) the most probable other cluster, -1 where no draw has the row in one
+    second_share : (N,) share of the draws that put it there
     """
 
-    membership: Float64[np.ndarray, "N K"]
     own: Float64[np.ndarray, " N"]
+    elsewhere: Float64[np.ndarray, " N"]
     entropy: Float64[np.ndarray, " N"]
     second: Int[np.ndarray, " N"]
+    second_share: Float64[np.ndarray, " N"]
 
 
 class ClusterDoubt(NamedTuple):
-    """What the draws say of every cluster of the point, arrays (K,).
+    """What the draws say of every cluster of the partition, arrays (K,).
 
     sizes : rows
     lower, upper : equal-tailed interval of the size of its match, 0 in draws that have none
     present : share of the draws that have a match
-    stability : mean over draws of its Jaccard similarity with its match (Hennig 2007)
+    stability : mean over draws of its Jaccard similarity with its match, 0 without one (Hennig 2007)
     cohesion : mean probability that two of its rows belong together, nan for a single row
     separation : one minus the mean probability that a row of it and one of the nearest other cluster belong together
     """
@@ -61,66 +60,80 @@ class ClusterDoubt(NamedTuple):
     separation: Float64[np.ndarray, " K"]
 
 
-def match_clusters(draws: LabelDraws, counts: Int[np.ndarray, "R K"]) -> Matching:
-    """Match every draw's clusters to those of a partition, given its tables (R, K)."""
-    cluster = counts.argmax(axis=1)
-    alone = np.zeros(len(counts), bool)
-    for begin, n in zip(draws.offsets, draws.n_clusters, strict=True):
-        table = counts[begin : begin + n]
-        drawn, ours = linear_sum_assignment(table, maximize=True)
-        shares = table[drawn, ours] > 0
-        cluster[begin + drawn[shares]] = ours[shares]
-        alone[begin + drawn[shares]] = True
-    return Matching(cluster, alone)
+def memberships(
+    draws: LabelDraws, matching: csr_matrix
+) -> Iterator[tuple[Int[np.ndarray, " n"], csr_matrix]]:
+    """Share (n, K) of the draws that put each row into each cluster, in blocks with their rows (n,)."""
+    for rows in draws.row_blocks():
+        yield rows, draws.sparse(draws.codes[rows]) @ matching
 
 
-def row_doubt(labels: Int[np.ndarray, " N"], draws: LabelDraws, matching: Matching) -> RowDoubt:
-    """Membership, entropy and second-best cluster of every row."""
-    k = int(labels.max()) + 1
-    indicator = np.zeros((len(matching.cluster), k))
-    indicator[np.arange(len(indicator)), matching.cluster] = 1.0
-    membership = np.concatenate([draws.sparse(draws.codes[rows]) @ indicator for rows in draws.row_blocks()])
-    membership = np.clip(membership, 0.0, 1.0)
-    each = np.arange(len(labels))
-    others = membership.copy()
-    others[each, labels] = 0.0
-    second = np.where(others.max(axis=1) > 1e-12, others.argmax(axis=1), -1)
-    entropy = -xlogy(membership, membership).sum(axis=1) / np.log(2.0)
-    return RowDoubt(membership, membership[each, labels], np.maximum(entropy, 0.0), second)
+def row_doubt(labels: Int[np.ndarray, " N"], draws: LabelDraws, matching: csr_matrix) -> RowDoubt:
+    """Own share, share elsewhere, entropy and second-best cluster of every row."""
+    own, elsewhere, entropy, second_share = np.zeros((4, len(labels)))
+    second = np.full(len(labels), -1)
+    for rows, share in memberships(draws, matching):
+        share.data = np.clip(share.data, 0.0, 1.0)
+        at = np.repeat(np.arange(len(rows)), np.diff(share.indptr))
+        elsewhere[rows] = np.clip(1.0 - np.bincount(at, share.data, len(rows)), 0.0, 1.0)
+        terms = np.bincount(at, xlogy(share.data, share.data), len(rows))
+        entropy[rows] = -(terms + xlogy(elsewhere[rows], elsewhere[rows])) / np.log(2.0)
+        mine = share.indices == labels[rows][at]
+        own[rows[at[mine]]] = share.data[mine]
+        share.data[mine] = 0.0
+        second_share[rows] = share.max(axis=1).toarray().ravel()
+        second[rows] = np.where(second_share[rows] > 1e-12, np.asarray(share.argmax(axis=1)).ravel(), -1)
+    elsewhere[elsewhere < 1e-12] = 0.0
+    return RowDoubt(own, elsewhere, np.maximum(entropy, 0.0), second, second_share)
 
 
-def cluster_doubt(
-    counts: Int[np.ndarray, "R K"], draws: LabelDraws, matching: Matching, level: float
-) -> ClusterDoubt:
-    """Size interval, stability, cohesion and separation of every cluster, from the tables (R, K)."""
-    sizes = counts.sum(axis=0) // len(draws.weights)
-    drawn, at = matched_sizes(draws, matching, counts.shape[1])
-    shared = np.where(at >= 0, np.take_along_axis(counts, np.maximum(at, 0), axis=0), 0)
-    jaccard = shared / (sizes + drawn - shared)
+def cluster_doubt(table: csr_matrix, draws: LabelDraws, matching: csr_matrix, level: float) -> ClusterDoubt:
+    """Size interval, stability, cohesion and separation of every cluster, from the table (R, K)."""
+    sizes = np.asarray(table.sum(axis=0)).ravel() // len(draws.weights)
+    matches = matching.tocoo()
+    drawn, ours = matches.row, matches.col
+    weight = matches.data * draws.cluster_weights[drawn]
+    shared, size = np.asarray(table[drawn, ours]).ravel(), draws.cluster_sizes[drawn]
+    jaccard = shared / (sizes[ours] + size - shared)
+    present, stability = (np.bincount(ours, w, len(sizes)) for w in (weight, weight * jaccard))
+    lower, upper = _intervals(ours, size, weight, present, level)
+    cohesion, separation = _together(table, draws, sizes)
+    return ClusterDoubt(sizes, lower, upper, np.minimum(present, 1.0), stability, cohesion, separation)
+
+
+def _intervals(
+    ours: Int[np.ndarray, " m"],
+    size: Int[np.ndarray, " m"],
+    weight: Float64[np.ndarray, " m"],
+    present: Float64[np.ndarray, " K"],
+    level: float,
+) -> Float64[np.ndarray, "2 K"]:
+    """Quantiles (2, K) of the size of each cluster's match, which is 0 with the probability that there is none."""
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
-    lower, upper = np.stack([weighted_quantile(column, draws.weights, tails) for column in drawn.T], axis=1)
-    together = (counts * draws.cluster_weights[:, None]).T @ counts.astype(float)
-    within = np.diagonal(together) - sizes
-    pairs = sizes * (sizes - 1.0)
-    cohesion = np.where(pairs > 0, within / np.maximum(pairs, 1.0), np.nan)
-    between = together / np.outer(sizes, sizes)
-    np.fill_diagonal(between, 0.0)
-    separation = np.clip(1.0 - between.max(axis=1), 0.0, 1.0)
-    weights = draws.weights
-    return ClusterDoubt(
-        sizes, lower, upper, weights @ (drawn > 0), weights @ jaccard, np.minimum(cohesion, 1.0), separation
-    )
+    order = np.argsort(ours, kind="stable")
+    bounds = np.searchsorted(ours[order], np.arange(len(present) + 1))
+    out = np.empty((2, len(present)))
+    for k in range(len(present)):
+        of = order[bounds[k] : bounds[k + 1]]
+        masses = np.append(weight[of], max(0.0, 1.0 - present[k]))
+        out[:, k] = weighted_quantile(np.append(size[of], 0), masses, tails)
+    return out
 
 
-def matched_sizes(
-    draws: LabelDraws, matching: Matching, k: int
-) -> tuple[Int[np.ndarray, "S K"], Int[np.ndarray, "S K"]]:
-    """Size (S, K) of each cluster's one-to-one match in every draw, and its number among all, -1 where none is."""
-    at = np.full((len(draws.weights), k), -1)
-    draw = np.repeat(np.arange(len(draws.weights)), draws.n_clusters)
-    ours = np.flatnonzero(matching.alone)
-    at[draw[ours], matching.cluster[ours]] = ours
-    return np.where(at >= 0, draws.cluster_sizes[np.maximum(at, 0)], 0), at
+def _together(
+    table: csr_matrix, draws: LabelDraws, sizes: Int[np.ndarray, " K"]
+) -> tuple[Float64[np.ndarray, " K"], Float64[np.ndarray, " K"]]:
+    """Cohesion and separation (K,), from the expected number of pairs of rows that each two clusters share."""
+    pairs = (scipy.sparse.diags(draws.cluster_weights) @ table).T.tocsr() @ table.astype(float)
+    within = np.maximum(pairs.diagonal() - sizes, 0.0)
+    possible = sizes * (sizes - 1.0)
+    cohesion = np.where(possible > 0, np.minimum(within / np.maximum(possible, 1.0), 1.0), np.nan)
+    between = pairs.tocoo()
+    apart = between.row != between.col
+    i, j = between.row[apart], between.col[apart]
+    nearest = np.zeros(len(sizes))
+    np.maximum.at(nearest, i, between.data[apart] / (sizes[i] * sizes[j]))
+    return cohesion, np.clip(1.0 - nearest, 0.0, 1.0)
 
 
 def doubtful_pairs(

@@ -17,6 +17,7 @@ import scipy.sparse
 from jaxtyping import Float64, Int, Shaped
 
 MOST_CODES = 4_000_000  # rows x draws turned into a sparse matrix at once
+MOST_CELLS = 20_000_000  # (draw, cluster) x cluster in a table that holds its zeros too
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,16 +60,38 @@ class LabelDraws:
         return np.repeat(self.weights, self.n_clusters)
 
     @cached_property
+    def draw_of_cluster(self) -> Int[np.ndarray, " R"]:
+        """The draw that every (draw, cluster) belongs to."""
+        return np.repeat(np.arange(len(self.weights)), self.n_clusters)
+
+    @cached_property
     def cluster_sizes(self) -> Int[np.ndarray, " R"]:
         """Rows in every (draw, cluster)."""
         return self.counts(np.zeros(self.n_rows, np.intp))[:, 0]
 
-    def sparse(self, codes: Int[np.ndarray, "n S"]) -> scipy.sparse.csr_matrix:
-        """Rows, given by their codes, as a sparse matrix (n, R) that holds the draw's probability at each code."""
+    @cached_property
+    def members(self) -> Int[np.ndarray, " NS"]:
+        """Rows of every (draw, cluster), one after another."""
+        order = np.argsort(self.codes, axis=None, kind="stable")
+        return (order // len(self.weights)).astype(np.int32)
+
+    @cached_property
+    def member_starts(self) -> Int[np.ndarray, " R"]:
+        """Where the rows of every (draw, cluster) begin in ``members``."""
+        return np.cumsum(self.cluster_sizes) - self.cluster_sizes
+
+    def sparse(
+        self, codes: Int[np.ndarray, "n S"], weights: Float64[np.ndarray, " S"] | None = None
+    ) -> scipy.sparse.csr_matrix:
+        """Rows, given by their codes, as a sparse matrix (n, R) with the draw's probability at each code.
+
+        ``weights`` take the place of the probabilities.
+        """
         n, s = codes.shape
         start = np.arange(0, n * s + 1, s)
         shape = (n, len(self.cluster_weights))
-        return scipy.sparse.csr_matrix((np.tile(self.weights, n), codes.ravel(), start), shape=shape)
+        held = np.tile(self.weights if weights is None else weights, n)
+        return scipy.sparse.csr_matrix((held, codes.ravel(), start), shape=shape)
 
     def row_blocks(self) -> Iterator[Int[np.ndarray, " n"]]:
         """All rows in blocks small enough for :meth:`sparse`."""
@@ -80,11 +103,37 @@ class LabelDraws:
         k = int(labels.max(initial=0)) + 1
         n_clusters = int(self.n_clusters.sum())
         total = np.zeros(n_clusters * k, np.intp)
-        for rows in self.row_blocks():
-            own = labels[rows]
-            cells = self.codes[rows][own >= 0] * np.intp(k) + own[own >= 0, None]
+        placed = np.flatnonzero(labels >= 0)
+        size = max(1, MOST_CODES // len(self.weights))
+        for begin in range(0, len(placed), size):
+            rows = placed[begin : begin + size]
+            cells = self.codes[rows] * np.intp(k)
+            cells += labels[rows, None]
             total += np.bincount(cells.ravel(), minlength=total.size)
         return total.reshape(n_clusters, k)
+
+    def cells(self, labels: Int[np.ndarray, " N"]) -> scipy.sparse.csr_matrix:
+        """The same tables without their zeros, for partitions of many clusters."""
+        k, r = int(labels.max(initial=0)) + 1, len(self.cluster_weights)
+        if r * k <= MOST_CELLS:
+            return scipy.sparse.csr_matrix(self.counts(labels))
+        total = scipy.sparse.csr_matrix((r, k), dtype=np.intp)
+        for rows in self.row_blocks():
+            codes = self.codes[rows]
+            own = np.repeat(labels[rows], codes.shape[1])
+            ones = np.ones(codes.size, np.intp)
+            total = total + scipy.sparse.csr_matrix((ones, (codes.ravel(), own)), shape=(r, k))
+        return total
+
+    def joint(
+        self, labels: Int[np.ndarray, " N"], mass: Float64[np.ndarray, " n"]
+    ) -> Float64[np.ndarray, " S"]:
+        """Sums (S,) over the cells of each draw's table, of ``mass`` at the count (which is 0 at 0)."""
+        if len(self.cluster_weights) * (int(labels.max(initial=0)) + 1) <= MOST_CELLS:
+            return self.per_draw(mass[self.counts(labels)].sum(axis=1))
+        table = self.cells(labels)
+        draw = np.repeat(self.draw_of_cluster, np.diff(table.indptr))
+        return np.bincount(draw, weights=mass[table.data], minlength=len(self.weights))
 
     def per_draw(self, values: Shaped[np.ndarray, " R"]) -> Shaped[np.ndarray, " S"]:
         """Sums (S,) of what is given for every (draw, cluster)."""
@@ -154,17 +203,7 @@ def weighted_quantile(values: Any, weights: Float64[np.ndarray, " S"], probabili
 
 
 def _checked_labels(draws: Any) -> np.ndarray:
-    labels = np.asarray(draws)
-    if labels.ndim < 2:
-        raise ValueError(
-            f"Expected label draws of shape (draws, rows); got shape {labels.shape}. "
-            "For one partition of the rows pass labels[None, :]."
-        )
-    if labels.size == 0:
-        raise ValueError(
-            f"Expected at least one draw of at least one row; got label draws of shape {labels.shape}."
-        )
-    labels = labels.reshape(-1, labels.shape[-1])
+    labels = _as_matrix(draws)
     if labels.dtype.kind == "f":
         bad = ~np.isfinite(labels) | (labels != np.floor(labels))
         if bad.any():
@@ -178,13 +217,49 @@ def _checked_labels(draws: Any) -> np.ndarray:
             f"Expected label draws of integers; got {labels.dtype}. Code the labels first: "
             "numpy.unique(draws, return_inverse=True)[1]."
         )
+    if labels.dtype.kind != "b" and labels.min() < 0:
+        s, n = np.argwhere(labels < 0)[0]
+        raise ValueError(
+            f"Expected labels of at least 0; got {labels[s, n]:g} in draw {s} at row {n}. Programs that mark noise by "
+            "-1 do not mean one cluster by it: leave those rows out, or give each a label of its own."
+        )
     return labels
+
+
+def _as_matrix(draws: Any) -> np.ndarray:
+    """Draws as an array (S, N), leading axes joined, refused unless it has rows and columns."""
+    try:
+        labels = np.asarray(draws)
+    except ValueError as error:
+        raise ValueError(
+            "Expected label draws of equal length, a label for every row of the data; the draws differ in length."
+        ) from error
+    if labels.ndim == 0:
+        raise TypeError(
+            f"Expected a fit or a matrix of labels (draws, rows); got {type(draws).__name__}. "
+            "Fits are what bayesgmm.fit and bayesgmm.bootstrap return."
+        )
+    if labels.ndim == 1:
+        raise ValueError(
+            f"Expected label draws of shape (draws, rows); got shape {labels.shape}. "
+            "For one partition of the rows pass labels[None, :]."
+        )
+    if labels.size == 0:
+        raise ValueError(
+            f"Expected at least one draw of at least one row; got label draws of shape {labels.shape}."
+        )
+    return labels.reshape(-1, labels.shape[-1])
 
 
 def _checked_weights(weights: Any, n: int) -> np.ndarray:
     if weights is None:
         return np.ones(n)
-    given = np.asarray(weights, float)
+    try:
+        given = np.asarray(weights, float)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"Expected weights of shape ({n},), a number for each draw; got {weights!r}."
+        ) from None
     if given.shape != (n,) or not np.isfinite(given).all() or (given < 0).any() or not given.any():
         raise ValueError(
             f"Expected weights of shape ({n},), one for each draw, at least 0 and not all 0; "

@@ -12,6 +12,7 @@ together, ``b`` what it holds together though the draw splits it (Dahl, Johnson 
 from __future__ import annotations
 
 import dataclasses
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +20,7 @@ import numpy as np
 from jaxtyping import Float64, Int
 from scipy.special import xlogy
 
-from bayesgmm.posterior.label_draws import as_label_draws, by_size
+from bayesgmm.posterior.label_draws import LabelDraws, as_label_draws
 
 Masses = Float64[np.ndarray, "..."] | float  # numbers, or arrays that broadcast
 UNITS = {"nats": 1.0, "bits": float(np.log(2.0))}
@@ -132,7 +133,7 @@ _ABOUT: dict[str, tuple[str, str | None, bool, bool, bool]] = {
 LOSSES = tuple(_FORMULAS)
 
 
-def get_loss(loss: Any, *, a: float = 1.0, b: float = 1.0, unit: str = "bits") -> Loss:
+def get_loss(loss: Any, *, a: Any = 1.0, b: Any = 1.0, unit: Any = "bits") -> Loss:
     """A loss by its name.
 
     - ``variation_of_information``: a H(estimate | draw) + b H(draw | estimate) (Meila 2007, equation 16; Wade &
@@ -145,33 +146,42 @@ def get_loss(loss: Any, *, a: float = 1.0, b: float = 1.0, unit: str = "bits") -
 
     Parameters
     ----------
-    loss : a name, or a :class:`Loss`, which is returned as it is
+    loss : a name, or a :class:`Loss`, which brings its own prices and unit
     a, b : prices of splitting and of merging, above 0, for the variation of information and Binder's loss
     unit : "bits" or "nats", for losses of information
 
     Raises
     ------
-    ValueError
-        If there is no such loss or unit, or a price is not above 0 or not this loss's to have.
+    ValueError, TypeError
+        If there is no such loss or unit, or a price is no number, not above 0, or not this loss's to have.
     """
+    a, b = _checked_price("a", a), _checked_price("b", b)
     if isinstance(loss, Loss):
+        if (a, b) != (1.0, 1.0):
+            raise ValueError(
+                f"Expected a and b in the Loss itself: get_loss({loss.name!r}, a={a:g}, b={b:g})."
+            )
         return loss
-    if loss not in _ABOUT:
+    if not (isinstance(loss, str) and loss in _ABOUT):
         raise ValueError(f"Expected loss to be one of {', '.join(map(repr, LOSSES))}; got {loss!r}.")
-    if unit not in UNITS:
+    if not (isinstance(unit, str) and unit in UNITS):
         raise ValueError(f"Expected unit to be 'bits' or 'nats'; got {unit!r}.")
     title, own_unit, information, additive, weighed = _ABOUT[loss]
-    for name, price in (("a", a), ("b", b)):
-        if not (np.isfinite(price) and price > 0):
-            raise ValueError(f"Expected {name} to be finite and above 0; got {price!r}.")
-        if price != 1.0 and not weighed:
-            takes = ", ".join(repr(other) for other in LOSSES if _ABOUT[other][4])
-            raise ValueError(
-                f"Expected a = b = 1 for loss={loss!r}; got {name}={price}. Losses with prices: {takes}."
-            )
-    return Loss(
-        loss, title, unit if own_unit is None else own_unit, float(a), float(b), information, additive
-    )
+    if (a, b) != (1.0, 1.0) and not weighed:
+        takes = ", ".join(repr(other) for other in LOSSES if _ABOUT[other][4])
+        raise ValueError(
+            f"Expected a = b = 1 for loss={loss!r}; got a={a:g}, b={b:g}. Losses with prices: {takes}."
+        )
+    return Loss(loss, title, unit if own_unit is None else own_unit, a, b, information, additive)
+
+
+def _checked_price(name: str, price: Any) -> float:
+    if not isinstance(price, numbers.Real) or isinstance(price, bool):
+        raise TypeError(f"Expected {name} to be a number above 0; got {price!r}.")
+    value = float(price)
+    if not (np.isfinite(value) and value > 0):
+        raise ValueError(f"Expected {name} to be finite and above 0; got {price!r}.")
+    return value
 
 
 def losses_to_draws(
@@ -185,12 +195,19 @@ def losses_to_draws(
         If the partition has another number of rows than the draws.
     """
     loss, draws = get_loss(loss), as_label_draws(draws)
-    labels = by_size(as_label_draws(np.asarray(labels)[None]).labels[0])
-    if len(labels) != draws.n_rows:
+    estimate = as_label_draws([labels])
+    if (estimate.n_draws, estimate.n_rows) != (1, draws.n_rows):
         raise ValueError(
-            f"Expected a partition of the {draws.n_rows} rows of the draws; got {len(labels)} labels."
+            f"Expected a partition of the {draws.n_rows} rows of the draws; got labels of shape {np.shape(labels)}."
         )
-    joint = draws.per_draw(loss.mass(draws.counts(labels)).sum(axis=1))
+    return losses_of_numbered(estimate.labels[0].astype(np.intp), draws, loss)
+
+
+def losses_of_numbered(
+    labels: Int[np.ndarray, " N"], draws: LabelDraws, loss: Loss
+) -> Float64[np.ndarray, " S"]:
+    """The same without checks, for a partition whose clusters are numbered from 0."""
+    joint = draws.joint(labels, loss.mass(np.arange(len(labels) + 1)))
     own = draws.per_draw(loss.mass(draws.cluster_sizes))
     return np.asarray(loss.value(float(loss.mass(np.bincount(labels)).sum()), own, joint, len(labels)))
 
@@ -203,4 +220,4 @@ def expected_loss(labels: Any, draws: Any, loss: Any = "variation_of_information
 
 def distance(one: Any, other: Any, loss: Any = "variation_of_information") -> float:
     """Loss between two partitions (N,) of the same rows, ``one`` as the estimate."""
-    return expected_loss(one, np.asarray(other)[None], loss)
+    return expected_loss(one, [other], loss)

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from functools import cached_property
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.sparse import csr_matrix
 
 from bayesgmm.posterior.allocations import draw_allocations, is_fit
-from bayesgmm.posterior.ball import Ball, credible_ball
+from bayesgmm.posterior.ball import Ball, check_level, credible_ball
 from bayesgmm.posterior.doubt import (
     ClusterDoubt,
-    Matching,
     RowDoubt,
     cluster_doubt,
     doubtful_pairs,
-    match_clusters,
+    memberships,
     row_doubt,
 )
 from bayesgmm.posterior.label_draws import LabelDraws, as_label_draws
 from bayesgmm.posterior.losses import Loss, get_loss
-from bayesgmm.posterior.partition_words import in_doubt, partition_text, partition_warnings
+from bayesgmm.posterior.matching import match_clusters
+from bayesgmm.posterior.partition_record import partition_record
+from bayesgmm.posterior.partition_words import (
+    in_doubt,
+    partition_markdown,
+    partition_text,
+    partition_warnings,
+)
 from bayesgmm.posterior.point import find_point
 from bayesgmm.posterior.representatives import Representatives, find_representatives
 from bayesgmm.posterior.similarity import similarity
@@ -77,14 +87,18 @@ class Partition:
 
     @cached_property
     def n_clusters_posterior(self) -> pandas.Series:
-        """Probability of every number of clusters K+, a pandas Series by K+."""
+        """Probability of every number of clusters K+ in the draws, a pandas Series by K+."""
         import pandas
 
-        most = int(self.draws.n_clusters.max())
-        counts = np.bincount(self.draws.n_clusters, weights=self.draws.weights, minlength=most + 1)[1:]
-        return pandas.Series(
-            counts, index=pandas.RangeIndex(1, most + 1, name="n_clusters"), name="probability"
-        )
+        counts = np.bincount(self.draws.n_clusters, weights=self.draws.weights)[1:]
+        index = pandas.RangeIndex(1, len(counts) + 1, name="n_clusters")
+        return pandas.Series(counts, index=index, name="probability")
+
+    @property
+    def n_clusters_prior(self) -> pandas.Series | None:
+        """The same before the data, by the prior of the model; None for label draws and EM fits, which have none."""
+        table = getattr(self.source, "n_clusters_table", None)
+        return None if table is None else table["prior"]
 
     @cached_property
     def similarity(self) -> Float[np.ndarray, "N N"]:
@@ -105,19 +119,25 @@ class Partition:
         return find_representatives(self.draws, self.labels, self.loss, random_state=self.seed)
 
     @cached_property
-    def _tables(self) -> tuple[Int[np.ndarray, "R K"], Matching]:
-        counts = self.draws.counts(self.labels)
-        return counts, match_clusters(self.draws, counts)
+    def _matching(self) -> tuple[csr_matrix, csr_matrix]:
+        table = self.draws.cells(self.labels)
+        return table, match_clusters(self.draws, table)
+
+    @cached_property
+    def membership(self) -> Float[np.ndarray, "N K"]:
+        """Share (N, K) of the draws that put each row into each cluster; the rest of a row is elsewhere."""
+        blocks = memberships(self.draws, self._matching[1])
+        return np.clip(np.concatenate([share.toarray() for _, share in blocks]), 0.0, 1.0)
 
     @cached_property
     def rows(self) -> RowDoubt:
-        """Of every row: membership of the clusters, entropy and second-best cluster."""
-        return row_doubt(self.labels, self.draws, self._tables[1])
+        """Of every row: shares of its own cluster and of none, entropy and second-best cluster."""
+        return row_doubt(self.labels, self.draws, self._matching[1])
 
     @cached_property
     def clusters(self) -> ClusterDoubt:
         """Of every cluster: size interval, presence, stability, cohesion and separation."""
-        return cluster_doubt(self._tables[0], self.draws, self._tables[1], self.level)
+        return cluster_doubt(self._matching[0], self.draws, self._matching[1], self.level)
 
     @cached_property
     def pairs_in_doubt(self) -> list[tuple[int, int, float]]:
@@ -135,7 +155,7 @@ class Partition:
         return partition_warnings(self)
 
     def to_frame(self) -> pandas.DataFrame:
-        """Every row's cluster, the probability of it, its entropy and its second-best cluster."""
+        """Every row's cluster, the probability of it, its second-best cluster, and its entropy."""
         import pandas
 
         second = pandas.array(np.where(self.rows.second < 0, 0, self.rows.second), dtype="Int64")
@@ -143,10 +163,23 @@ class Partition:
         columns = {
             "cluster": self.labels,
             "probability": self.rows.own,
-            "entropy_bits": self.rows.entropy,
             "second_cluster": second,
+            "second_probability": self.rows.second_share,
+            "elsewhere_probability": self.rows.elsewhere,
+            "entropy_bits": self.rows.entropy,
         }
         return pandas.DataFrame(columns, index=pandas.RangeIndex(self.n_rows, name="row"))
+
+    def to_json(self, path: str | PathLike[str] | None = None) -> str:
+        """Everything told of it as JSON: rows, clusters, ball, words; written to a file if a path is given."""
+        text = json.dumps(partition_record(self), indent=1, allow_nan=False) + "\n"
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    def to_markdown(self) -> str:
+        """The print as Markdown: the table of clusters, then a line for each sentence and each warning."""
+        return partition_markdown(self)
 
     def __repr__(self) -> str:
         return partition_text(self)
@@ -176,10 +209,11 @@ def partition(
     a, b : prices of splitting what belongs together and of joining what does not; above 1 for ``a`` gives fewer
         clusters, for ``b`` more
     unit : "bits" or "nats"
-    max_clusters : at most so many clusters; None leaves the search free
+    max_clusters : at most so many clusters; None leaves the search free. Binder's loss in particular likes many small
+        ones, more than any draw has
     n_starts : searches from nothing; those from draws and hierarchical cuts come on top
     n_draws : allocations drawn from a fit; None takes one for every draw of its parameters (EM: 1000)
-    level : of the credible ball and of the clusters' size intervals
+    level : of the credible ball and of the clusters' size intervals, above 0 and at most 1
     random_state : int, numpy Generator or JAX key; the same one gives the same partition
 
     Raises
@@ -193,8 +227,7 @@ def partition(
     and Graphical Statistics 31:1189.
     """
     chosen = get_loss(loss, a=a, b=b, unit=unit)
-    if not (isinstance(level, float | int) and 0 < level < 1):
-        raise ValueError(f"Expected level between 0 and 1; got {level!r}.")
+    level = check_level(level)
     seed, source = as_seed(random_state), posterior_or_labels if is_fit(posterior_or_labels) else None
     if source is None:
         if n_draws is not None:
@@ -211,7 +244,7 @@ def partition(
         n_starts=found.n_starts,
         max_clusters=max_clusters,
         draws=draws,
-        level=float(level),
+        level=level,
         source=source,
         seed=seed,
     )

@@ -8,12 +8,15 @@ import numpy as np
 from jaxtyping import Int
 
 from bayesgmm.posterior.doubt import RowDoubt
+from bayesgmm.posterior.losses import distance, expected_loss
+from bayesgmm.posterior.point import ENOUGH
 from bayesgmm.tables import number, text_table
 
 SURE = 0.8  # a row is in doubt when fewer of the draws put it into its cluster
 DISSOLVED = 0.5  # mean Jaccard similarity below which a cluster counts as dissolved (Hennig 2007, section 3)
 MANY_IN_DOUBT = 0.25
 MOST_LISTED = 8
+LEAST_TOLD = 0.005  # a smaller share of the draws is not named
 
 
 def in_doubt(rows: RowDoubt) -> Int[np.ndarray, " n"]:
@@ -26,7 +29,7 @@ def partition_text(partition: Any) -> str:
     """The print of a partition."""
     warnings = [f"warning: {words}" for words in partition.warnings]
     lines = [
-        _head(partition),
+        head(partition),
         text_table(*cluster_cells(partition)),
         *partition_sentences(partition),
         *warnings,
@@ -34,19 +37,28 @@ def partition_text(partition: Any) -> str:
     return "\n".join(lines)
 
 
+def partition_markdown(partition: Any) -> str:
+    """The same as Markdown."""
+    header, rows = cluster_cells(partition)
+    lines = ["| " + " | ".join(row) + " |" for row in (header, ["---", *["---:"] * (len(header) - 1)], *rows)]
+    notes = [f"- {text}" for text in partition_sentences(partition)]
+    notes += [f"- **warning** {text}" for text in partition.warnings]
+    return "\n".join([f"{head(partition)}.", "", *lines, "", *notes, ""])
+
+
 def partition_sentences(partition: Any) -> list[str]:
-    """The number of clusters, the ball, the rows in doubt and the representatives, a sentence each."""
+    """The number of clusters, the ball, the rows in doubt, the representatives and EM's partition, a sentence each."""
     sentences = [_counts(partition), _ball(partition), doubt_in_words(partition)]
-    return [*sentences, *_others(partition)]
+    return [*sentences, *_others(partition), *_start(partition)]
 
 
-def _head(partition: Any) -> str:
+def head(partition: Any) -> str:
+    """How many clusters at which expected loss, of what, and how many searches agree."""
     source = partition.source
     name = "label draws" if source is None else source.observed.name
     kind = "" if source is None else f" ({source.kind})"
-    k = partition.n_clusters
     return (
-        f"Partition of {name} ({partition.n_rows} rows) into {k} cluster{'s' * (k > 1)}: "
+        f"Partition of {name} ({partition.n_rows} rows) into {_clusters(partition.n_clusters)}: "
         f"expected {amount(partition, partition.expected_loss)} over {partition.draws.n_draws} draws{kind}; "
         f"{partition.n_hits} of {partition.n_starts} searches end there"
     )
@@ -80,10 +92,14 @@ def cluster_cells(partition: Any) -> tuple[list[str], list[list[str]]]:
 
 
 def _counts(partition: Any) -> str:
-    posterior = partition.n_clusters_posterior
-    likely = posterior.sort_values(ascending=False, kind="stable")
-    shown = [f"{k} ({_share(p)})" for k, p in likely.items() if p >= 0.005][:5]
-    return f"number of clusters in the draws: {', '.join(shown)}"
+    told = f"number of clusters in the draws: {_likeliest(partition.n_clusters_posterior)}"
+    prior = partition.n_clusters_prior
+    return told if prior is None else f"{told}; before the data: {_likeliest(prior)}"
+
+
+def _likeliest(probability: Any) -> str:
+    likely = probability.sort_values(ascending=False, kind="stable")
+    return ", ".join([f"{k} ({_share(p)})" for k, p in likely.items() if p >= 0.005][:5])
 
 
 def _ball(partition: Any) -> str:
@@ -91,11 +107,12 @@ def _ball(partition: Any) -> str:
     unit = f" {ball.loss.unit}".rstrip()
 
     def told(bound: Any) -> str:
-        return f"{bound.n_clusters} cluster{'s' * (bound.n_clusters > 1)} at {number(bound.distance, 3)}"
+        return f"{_clusters(bound.n_clusters)} at {number(bound.distance, 3)}"
 
     return (
-        f"{100 * ball.level:g} % credible ball: radius {number(ball.radius)}{unit}; on its edge a partition of "
-        f"{told(ball.horizontal)}, the coarsest {told(ball.upper_vertical)}, the finest {told(ball.lower_vertical)}"
+        f"{100 * ball.level:g} % credible ball: radius {number(ball.radius)}{unit} (half of the draws lie within "
+        f"{number(float(ball.quantile(0.5)))}); on its edge a partition of {told(ball.horizontal)}, the coarsest "
+        f"{told(ball.upper_vertical)}, the finest {told(ball.lower_vertical)}"
     )
 
 
@@ -103,65 +120,86 @@ def doubt_in_words(partition: Any) -> str:
     """Which rows, counted from 0, are in doubt, and between which clusters."""
     rows, doubtful = partition.rows, partition.rows_in_doubt
     if not len(doubtful):
-        rare = _rare_count(partition)
-        if rare:
-            return rare
-        return (
-            f"no row is in doubt: at least {_share(rows.own.min())} of the draws agree on every row's cluster"
-        )
+        return f"no row is in doubt: every row stays in its cluster in at least {_share(rows.own.min())} of the draws"
     listed = [_row(rows, partition.labels, int(i)) for i in doubtful[:MOST_LISTED]]
     more = f" and {len(doubtful) - MOST_LISTED} more" if len(doubtful) > MOST_LISTED else ""
+    explained = "; elsewhere is in a cluster that matches none of these" * any(
+        "elsewhere" in row for row in listed
+    )
     one = len(doubtful) == 1
     return (
         f"{len(doubtful)} of {partition.n_rows} rows {'is' if one else 'are'} in doubt (below {_share(SURE)} in "
-        f"{'its' if one else 'their'} cluster): {', '.join(listed)}{more}"
-    )
-
-
-def _rare_count(partition: Any) -> str:
-    """Said where most draws have another number of clusters, which a row's own cluster does not show."""
-    share = float(partition.n_clusters_posterior.get(partition.n_clusters, 0.0))
-    if share >= 0.5:
-        return ""
-    k = partition.n_clusters
-    return (
-        f"no row changes between these clusters, but only {_share(share)} of the draws have {k} "
-        f"cluster{'s' * (k > 1)}: most split or merge them, so the rows within a cluster may not belong together"
+        f"{'its' if one else 'their'} cluster): {', '.join(listed)}{more}{explained}"
     )
 
 
 def _row(rows: RowDoubt, labels: Int[np.ndarray, " N"], i: int) -> str:
-    other = int(rows.second[i])
-    elsewhere = f", {other}: {_share(rows.membership[i, other])}" if other >= 0 else ""
-    return f"row {i} (cluster {labels[i]}: {_share(rows.own[i])}{elsewhere})"
+    told = [f"cluster {labels[i]}: {_share(rows.own[i])}"]
+    others = [(rows.second_share[i], str(rows.second[i])), (rows.elsewhere[i], "elsewhere")]
+    told += [
+        f"{name}: {_share(share)}" for share, name in sorted(others, reverse=True) if share >= LEAST_TOLD
+    ]
+    return f"row {i} ({', '.join(told)})"
 
 
 def _others(partition: Any) -> list[str]:
     found = partition.representatives
     if len(found.weights) == 1:
         return []
+    unit = f" {partition.loss.unit}".rstrip()
     told = [
-        f"{_share(w)} near one of {int(one.max()) + 1} clusters ({_sizes(one)})"
-        for one, w in zip(found.labels, found.weights, strict=True)
+        f"{_clusters(int(one.max()) + 1)} ({_sizes(one)}) for {_share(weight)} of the draws, which lie "
+        f"{number(mean, 3)}{unit} from it on average"
+        for one, weight, mean in zip(found.labels, found.weights, found.expected_losses, strict=True)
     ]
-    return [f"one partition does not speak for all draws: {'; '.join(told)}"]
+    return [
+        f"one partition does not speak for all draws; {len(told)} together do, each for the draws nearest to it: "
+        f"{'; '.join(told)}"
+    ]
+
+
+def _start(partition: Any) -> list[str]:
+    """How the partition by the EM fit that a posterior began from compares, on the same scale."""
+    start = getattr(partition.source, "start", None)
+    if start is None or start.kind != "EM":
+        return []
+    labels = start.predict()
+    alike = 1.0 - distance(partition.labels, labels, "one_minus_adjusted_rand")
+    apart = distance(partition.labels, labels, partition.loss.symmetric)
+    expected = expected_loss(labels, partition.draws, partition.loss)
+    unit = f" {partition.loss.unit}".rstrip()
+    return [
+        f"EM's partition, every row in its likeliest component: adjusted Rand index {alike:.3f} with this one, "
+        f"{number(apart)}{unit} away, expected loss {number(expected)}{unit} over the same draws"
+    ]
+
+
+def _clusters(k: int) -> str:
+    return f"{k} cluster{'s' * (k > 1)}"
 
 
 def _sizes(labels: Int[np.ndarray, " N"]) -> str:
     sizes = np.bincount(labels)
-    return "/".join(map(str, sizes[:6])) + ("/..." if len(sizes) > 6 else "")
+    return f"{'/'.join(map(str, sizes[:6]))}{'/...' * (len(sizes) > 6)} rows"
 
 
 def partition_warnings(partition: Any) -> tuple[str, ...]:
     """What a reader must know before quoting the partition."""
     found = []
-    if partition.n_hits == 1 and partition.n_starts > 1:
+    if partition.n_hits < ENOUGH * partition.n_starts:
         found.append(
-            f"only 1 of {partition.n_starts} searches ended at this loss: raise n_starts to see if it holds"
+            f"only {partition.n_hits} of {partition.n_starts} searches ended at this loss: raise n_starts to see if it "
+            "holds"
         )
     if partition.n_clusters == partition.max_clusters:
         found.append(
             f"the partition has all {partition.n_clusters} clusters that max_clusters allows: raise it to see"
+        )
+    most = int(partition.draws.n_clusters.max())
+    if partition.n_clusters > most:
+        found.append(
+            f"the partition has {partition.n_clusters} clusters, more than any draw ({most}): where draws disagree, "
+            f"{partition.loss.title} may prefer many small ones; max_clusters={most} bounds them"
         )
     weak = np.flatnonzero(partition.clusters.stability < DISSOLVED)
     if len(weak):

@@ -11,16 +11,25 @@ from scipy.cluster.hierarchy import cut_tree, linkage
 from scipy.spatial.distance import squareform
 
 from bayesgmm.posterior.label_draws import LabelDraws, as_label_draws, by_size
-from bayesgmm.posterior.losses import Loss, get_loss, losses_to_draws
+from bayesgmm.posterior.losses import Loss, get_loss, losses_of_numbered
 from bayesgmm.posterior.search import Search
 from bayesgmm.posterior.similarity import similarity_of_draws
 from bayesgmm.random_state import as_seed
 
-DRAWN_CANDIDATES = 64  # draws whose expected loss is computed
+DRAWN_CANDIDATES = 32  # draws whose expected loss is computed
 DRAWN_STARTS = 4  # of them, those the search begins from
 CUT_ROWS = 1000  # rows of the hierarchical clustering; the others are allocated after them
 CUTS = 4  # cuts of each tree that the search begins from
+MOST_CUTS = 24  # cuts whose expected loss is computed
 SAME = 1e-9  # optima this close are one
+ENOUGH = 0.25  # share of the starts that must end at one optimum to make it believable
+MOST_SHAKEN = 8  # ends that the search goes on from where they do not
+TRIALS = 20  # at one of them, before the next has its turn
+LEAST_WORK = 200_000  # numbers looked up for every row
+
+Ends = dict[
+    bytes, tuple[float, Int[np.ndarray, " N"]]
+]  # score and labels, by where sweeps first came to rest
 
 
 class Point(NamedTuple):
@@ -50,7 +59,7 @@ def find_point(
     Parameters
     ----------
     draws : (S, N) label draws
-    max_clusters : at most so many clusters; None allows eight more than any draw has, or twice as many
+    max_clusters : at most so many clusters; None allows as many as there are rows
     n_starts : searches from nothing; those from draws and hierarchical cuts come on top
 
     Raises
@@ -60,25 +69,42 @@ def find_point(
     """
     draws, loss = as_label_draws(draws), get_loss(loss)
     check_integers(max_clusters=max_clusters, n_starts=n_starts)
-    most = int(draws.n_clusters.max())
-    cap = min(draws.n_rows, max(most + 8, 2 * most) if max_clusters is None else max_clusters)
+    cap = min(draws.n_rows, int(max_clusters or draws.n_rows))
     rng = np.random.default_rng(as_seed(random_state))
     search = Search(draws, loss, cap)
-    found: list[tuple[float, np.ndarray]] = []
-    seen: dict[bytes, tuple[float, np.ndarray]] = {}
-    for start in starts(draws, loss, cap, n_starts, rng):
+    keys: list[bytes] = []
+    found: Ends = {}
+    for start in starts(draws, loss, cap, int(n_starts), rng):
         search.load(start)
         search.allocate(rng.permutation(np.flatnonzero(start < 0)))
         search.sweep(rng)
-        key = by_size(search.labels).tobytes()
-        if key not in seen:
+        keys.append(by_size(search.labels).tobytes())
+        if keys[-1] not in found:
             search.rebuild(rng)
-            seen[key] = search.score(), by_size(search.labels)
-        found.append(seen[key])
-    _, labels = min(found, key=lambda end: (end[0], end[1].tobytes()))
-    best = float(draws.weights @ losses_to_draws(labels, draws, loss))
-    hits = sum(score <= best + SAME * max(1.0, best) for score, _ in found)
-    return Point(labels, best, hits, len(found))
+            found[keys[-1]] = search.score(), by_size(search.labels)
+        if found[keys[-1]][0] <= SAME:
+            break  # no loss is below zero
+    _shake(search, found, keys, rng)
+    _, labels = min(found.values(), key=lambda end: (end[0], end[1].tobytes()))
+    best = float(draws.weights @ losses_of_numbered(labels, draws, loss))
+    return Point(labels, best, _hits(found, keys, best), len(keys))
+
+
+def _hits(found: Ends, keys: list[bytes], best: float) -> int:
+    """Starts that ended at the best loss."""
+    return sum(found[key][0] <= best + SAME * max(1.0, best) for key in keys)
+
+
+def _shake(search: Search, found: Ends, keys: list[bytes], rng: np.random.Generator) -> None:
+    """Go on from the best ends while few starts agree on one, for as much work again or a little."""
+    most = search.work + max(search.work, LEAST_WORK * search.draws.n_rows)
+    while _hits(found, keys, min(end[0] for end in found.values())) < ENOUGH * len(keys):
+        for key in sorted(found, key=lambda key: (found[key][0], key))[:MOST_SHAKEN]:
+            if search.work > most:
+                return
+            search.load(found[key][1])
+            search.shake(rng, TRIALS)
+            found[key] = search.score(), by_size(search.labels)
 
 
 def starts(
@@ -103,15 +129,16 @@ def hierarchical_cuts(draws: LabelDraws, cap: int) -> Iterator[Int[np.ndarray, "
     if draws.n_rows == 1:
         return
     apart = squareform(1.0 - similarity_of_draws(draws), checks=False)
+    sizes = np.unique(np.geomspace(1, min(cap, draws.n_rows), MOST_CUTS).round().astype(int))
     for method in ("average", "complete"):
         tree = linkage(np.maximum(apart, 0.0), method)
-        yield cut_tree(tree, np.arange(1, min(cap, draws.n_rows) + 1)).T.astype(np.intp)
+        yield cut_tree(tree, sizes).T.astype(np.intp)
 
 
 def _best(
     candidates: Int[np.ndarray, "m N"], draws: LabelDraws, loss: Loss, most: int
 ) -> list[Int[np.ndarray, " N"]]:
-    losses = [float(draws.weights @ losses_to_draws(labels, draws, loss)) for labels in candidates]
+    losses = [float(draws.weights @ losses_of_numbered(labels, draws, loss)) for labels in candidates]
     return [by_size(candidates[i]) for i in np.argsort(losses, kind="stable")[:most]]
 
 

@@ -8,12 +8,14 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from bayesgmm.posterior.label_draws import LabelDraws, as_label_draws, by_size
-from bayesgmm.posterior.losses import Loss, distance, get_loss, losses_to_draws
-from bayesgmm.posterior.point import check_integers, find_point
+from bayesgmm.posterior.losses import Loss, distance, get_loss, losses_of_numbered
+from bayesgmm.posterior.point import check_integers
+from bayesgmm.posterior.search import Search
 from bayesgmm.random_state import as_seed
 
-MOST_MEDOIDS = 200  # draws that may begin a group, evenly spaced among the distinct ones
-MOST_LABELS = 2_000_000  # draws x rows that the groups are found with
+MOST_MEDOIDS = 100  # draws that may begin a group, evenly spaced among the distinct ones
+MOST_LABELS = 500_000  # draws x rows that the groups are found with, of at least 200 draws
+LEAST_DRAWS = 200
 MOST_ROUNDS = 10  # of assigning draws and searching each group again
 LEAST_WEIGHT = 0.05  # a smaller group speaks for few
 LEAST_GAIN = 0.2  # share of the remaining expected loss that one more partition must take away
@@ -21,11 +23,11 @@ LEAST_STEP = 0.01  # and share of the largest loss there is: a row or two that w
 
 
 class Representatives(NamedTuple):
-    """Partitions and the share of the posterior nearest to each, largest first.
+    """Partitions that together stand for the draws, each for those nearest to it; the largest share first.
 
     labels : (L, N), each with clusters by decreasing size
-    weights : (L,) share of the draws nearest to each
-    expected_losses : (L,) expected loss of each over its own draws
+    weights : (L,) share of the draws that lie nearer to it than to the others
+    expected_losses : (L,) mean loss of each over these draws of its own
     path : expected distance from a draw to the nearest of 1, 2, ... partitions, as far as the search went
     """
 
@@ -65,12 +67,14 @@ def find_representatives(
     all_draws, loss, seed = as_label_draws(draws), get_loss(loss), as_seed(random_state)
     draws = _thinned(all_draws)
     medoids = _spaced(draws, MOST_MEDOIDS)
-    to_medoids = np.stack([losses_to_draws(draws.labels[i], draws, loss) for i in medoids])
-    labels = np.asarray(by_size(np.asarray(point)))[None]
+    to_medoids = np.stack([losses_of_numbered(draws.labels[i].astype(np.intp), draws, loss) for i in medoids])
+    labels = by_size(as_label_draws([point]).labels[0])[None]
+    rng = np.random.default_rng(seed)
     path = [_expected(labels, draws, loss)]
     wanted = min(n_representatives or most, len(draws.weights))
-    while len(labels) < wanted and path[-1] > 0:
-        more = _improve(_one_more(labels, draws, loss, medoids, to_medoids), draws, loss, seed)
+    least = 0.0 if n_representatives else _least_step(draws, loss)
+    while len(labels) < wanted and path[-1] > least:
+        more = _improve(_one_more(labels, draws, loss, medoids, to_medoids), draws, loss, rng)
         path.append(_expected(more, draws, loss))
         if len(more) == len(labels) or (
             n_representatives is None and not _worthwhile(more, draws, loss, path)
@@ -81,7 +85,7 @@ def find_representatives(
 
 
 def _thinned(draws: LabelDraws) -> LabelDraws:
-    return draws.of_draws(_spaced(draws, max(MOST_MEDOIDS, MOST_LABELS // draws.n_rows)))
+    return draws.of_draws(_spaced(draws, max(LEAST_DRAWS, MOST_LABELS // draws.n_rows)))
 
 
 def _spaced(draws: LabelDraws, most: int) -> Int[np.ndarray, " m"]:
@@ -91,16 +95,20 @@ def _spaced(draws: LabelDraws, most: int) -> Int[np.ndarray, " m"]:
 def _to_nearest(
     labels: Int[np.ndarray, "L N"], draws: LabelDraws, loss: Loss
 ) -> tuple[np.ndarray, np.ndarray]:
-    losses = np.stack([losses_to_draws(one, draws, loss) for one in labels])
+    losses = np.stack([losses_of_numbered(one, draws, loss) for one in labels])
     return losses.argmin(axis=0), losses.min(axis=0)
 
 
 def _worthwhile(labels: Int[np.ndarray, "L N"], draws: LabelDraws, loss: Loss, path: list[float]) -> bool:
     nearest, _ = _to_nearest(labels, draws, loss)
     share = np.bincount(nearest, weights=draws.weights, minlength=len(labels))
-    everyone = np.arange(draws.n_rows)
-    step = max(LEAST_GAIN * path[-2], LEAST_STEP * distance(0 * everyone, everyone, loss))
+    step = max(LEAST_GAIN * path[-2], _least_step(draws, loss))
     return bool(share.min() >= LEAST_WEIGHT and path[-2] - path[-1] >= step)
+
+
+def _least_step(draws: LabelDraws, loss: Loss) -> float:
+    everyone = np.arange(draws.n_rows)
+    return LEAST_STEP * distance(0 * everyone, everyone, loss)
 
 
 def _expected(labels: Int[np.ndarray, "L N"], draws: LabelDraws, loss: Loss) -> float:
@@ -114,19 +122,30 @@ def _one_more(labels, draws: LabelDraws, loss: Loss, medoids, to_medoids) -> Int
     return np.concatenate([labels, by_size(draws.labels[medoids[reached.argmin()]])[None]])
 
 
-def _improve(labels, draws: LabelDraws, loss: Loss, seed: int) -> Int[np.ndarray, "L N"]:
+def _improve(labels, draws: LabelDraws, loss: Loss, rng: np.random.Generator) -> Int[np.ndarray, "L N"]:
     """Assign and search in turn until nothing gets nearer; groups without draws go."""
     reached = _expected(labels, draws, loss)
     for _ in range(MOST_ROUNDS):
         nearest, _ = _to_nearest(labels, draws, loss)
-        groups = [draws.of_draws(nearest == group) for group in np.unique(nearest)]
-        found = [find_point(group, loss, n_starts=1, random_state=seed).labels for group in groups]
+        found = [
+            _descend(labels[group], draws.of_draws(nearest == group), loss, rng)
+            for group in np.unique(nearest)
+        ]
         candidate = np.unique(np.stack(found), axis=0)
         now = _expected(candidate, draws, loss)
         if now >= reached - 1e-12:
             break
         labels, reached = candidate, now
     return labels
+
+
+def _descend(labels, draws: LabelDraws, loss: Loss, rng: np.random.Generator) -> Int[np.ndarray, " N"]:
+    """The partition to which the search leads from this one, over the draws of its group."""
+    search = Search(draws, loss, draws.n_rows)
+    search.load(labels)
+    search.sweep(rng)
+    search.rebuild(rng)
+    return by_size(search.labels)
 
 
 def _result(labels, draws: LabelDraws, loss: Loss, path: list[float]) -> Representatives:

@@ -12,17 +12,23 @@ import numpy as np
 from jaxtyping import Float64, Int
 
 from bayesgmm.posterior.count_tables import JointTables, PairTables
+from bayesgmm.posterior.fellow_tables import FellowTables
 from bayesgmm.posterior.label_draws import LabelDraws
 from bayesgmm.posterior.losses import Loss
 from bayesgmm.posterior.similarity import similarity_of_draws
 
 MOST_SWEEPS = 100
 MOST_REBUILDS = 10  # clusters destroyed and rebuilt at one optimum (Dahl et al., maximum of zealous attempts)
-MOST_CODES = 4_000_000  # rows x draws priced at once
+SHAKEN = (0.05, 0.1, 0.2)  # shares of the rows
+MOST_CODES = 4_000_000  # rows x draws, or rows x clusters, priced at once
 MOST_CELLS = 100_000  # rows x draws x clusters, where every draw's own J is needed; within a core's cache
+MOST_CANDIDATES = 6  # clusters that are priced so for a row
+MOST_COUNTS = 50_000_000  # (draw, cluster) x cluster in a table of counts
+CALL = 20_000  # a visit costs as much as so many numbers looked up
+DEAR = 40  # a fellow found costs as much as so many clusters looked up
 MOST_PAIRED = 4000  # rows whose similarity matrix is kept for losses that count pairs
 WATCHED = 64  # rows visited again and again between two looks at all of them, or an eighth of all
-SPARE = 2  # columns of the tables kept ready for new clusters
+SPARE = 2  # columns of the tables kept ready for new clusters, or a quarter of those in use
 
 
 class Search:
@@ -32,6 +38,7 @@ class Search:
     ----------
     labels : (N,), -1 for rows that belong to no cluster yet
     sizes : (C,) of the clusters; at least one is empty unless ``max_clusters`` are in use
+    work : numbers looked up so far, about
     """
 
     def __init__(self, draws: LabelDraws, loss: Loss, max_clusters: int) -> None:
@@ -40,10 +47,12 @@ class Search:
         self._step = np.diff(self._mass)  # g(n + 1) - g(n)
         self._tolerance = 1e-10 * float(self._step.max()) if loss.additive else 1e-12
         self._own_masses = draws.per_draw(loss.mass(draws.cluster_sizes))
-        self._weights, self._similarity = draws.weights, None
+        self._weights, self._similarity, self._most_drawn = draws.weights, None, int(draws.n_clusters.max())
+        self._kind = FellowTables if _many_clusters(draws, max_clusters) else JointTables
         if loss.additive and not loss.information and draws.n_rows <= MOST_PAIRED:
             self._similarity = similarity_of_draws(draws)
             self._own_masses, self._weights = np.array([draws.weights @ self._own_masses]), np.ones(1)
+        self.work = 0
         self.load(np.full(draws.n_rows, -1))
 
     def load(self, labels: Int[np.ndarray, " N"]) -> None:
@@ -51,9 +60,9 @@ class Search:
         width = min(self.max_clusters, int(labels.max(initial=-1)) + 1 + SPARE)
         self.labels = np.array(labels, np.intp)
         self.sizes = np.bincount(labels[labels >= 0], minlength=width)
-        self._tables: JointTables | PairTables
+        self._tables: JointTables | FellowTables | PairTables
         if self._similarity is None:
-            self._tables = JointTables(self.draws, self._mass, self.labels, width)
+            self._tables = self._kind(self.draws, self._mass, self.labels, width)
         else:
             self._tables = PairTables(self._similarity, self.labels, width)
 
@@ -69,7 +78,7 @@ class Search:
         self.labels[row] = cluster
         self.sizes[cluster] += 1
         if self.sizes.all() and len(self.sizes) < self.max_clusters:
-            more = min(SPARE, self.max_clusters - len(self.sizes))
+            more = min(max(SPARE, len(self.sizes) // 4), self.max_clusters - len(self.sizes))
             self.sizes = np.pad(self.sizes, (0, more))
             self._tables.widen(more)
 
@@ -90,17 +99,21 @@ class Search:
     def allocate(self, order: Int[np.ndarray, " n"]) -> None:
         """Place rows one after another, each where it costs least given those placed before.
 
-        Losses that are not additive are guided by the additive one of their family here.
+        Losses that are not additive are guided by the additive one of their family here. No more clusters come to be
+        than a draw has: the first rows know little of the others, and would mostly begin one. Sweeps may add more.
         """
         a, b = self.loss.a, self.loss.b
         for row in order.tolist():
             price = b * self._step[self.sizes] - (a + b) * self._tables.together_new(row)
+            if np.count_nonzero(self.sizes) >= self._most_drawn:
+                price[self.sizes == 0] = np.inf
             self.place(row, int(np.argmin(price)))
 
     def sweep(self, rng: np.random.Generator) -> None:
         """Move rows until none gains by moving alone: the likeliest to move until they rest, then all again."""
         n = self.draws.n_rows
         for _ in range(MOST_SWEEPS):
+            self._narrow()
             _, gain = self.best_moves(np.arange(n))
             if gain.max() <= self._tolerance:
                 return
@@ -112,6 +125,12 @@ class Search:
                 self._settle(rng.permutation(restless))
                 _, gain[watched] = self.best_moves(watched)
 
+    def _narrow(self) -> None:
+        """Number the clusters anew where most of the tables' columns have emptied."""
+        used = np.count_nonzero(self.sizes)
+        if len(self.sizes) > 2 * (used + SPARE):
+            self.load(np.unique(self.labels, return_inverse=True)[1])
+
     def _settle(self, rows: Int[np.ndarray, " n"]) -> None:
         """Visit rows in turn, and move those that still gain by it."""
         for row in rows:
@@ -122,32 +141,48 @@ class Search:
 
     def rebuild(self, rng: np.random.Generator) -> None:
         """Destroy a cluster, allocate its rows anew and sweep; keep what is better, until no cluster helps."""
-        score, kept = self.score(), self._state()
         clusters = list(rng.permutation(np.flatnonzero(self.sizes)))
         for _ in range(MOST_REBUILDS):
             if not clusters:
                 break
-            rows = self.destroy(int(clusters.pop()))
-            self.allocate(rng.permutation(rows))
-            self.sweep(rng)
-            if self.score() < score - 1e-12 * max(1.0, score):
-                score, kept = self.score(), self._state()
+            if self._try([int(clusters.pop())], rng.permutation(0), rng):
                 clusters = list(rng.permutation(np.flatnonzero(self.sizes)))
-            else:
-                self.labels, self.sizes, self._tables = (part.copy() for part in kept)
 
-    def _state(self) -> tuple:
-        return self.labels.copy(), self.sizes.copy(), self._tables.copy()
+    def shake(self, rng: np.random.Generator, trials: int) -> None:
+        """Do the same with two clusters at once, or with some of all rows, and keep what is better."""
+        n = self.draws.n_rows
+        for _ in range(trials):
+            some = rng.permutation(n)[: max(2, int(n * rng.choice(SHAKEN)))]
+            two = rng.permutation(np.flatnonzero(self.sizes))[:2]
+            if rng.random() < 0.5:
+                self._try(two.tolist(), some[:0], rng)
+            else:
+                self._try([], some, rng)
+
+    def _try(self, clusters: list[int], rows: Int[np.ndarray, " n"], rng: np.random.Generator) -> bool:
+        """Take clusters and rows out, allocate them anew and sweep; go back, and say so, unless it is better."""
+        score, kept = self.score(), (self.labels.copy(), self.sizes.copy(), self._tables.copy())
+        for row in rows.tolist():
+            self.remove(row)
+        out = [rows, *(self.destroy(cluster) for cluster in clusters)]
+        self.allocate(rng.permutation(np.concatenate(out)))
+        self.sweep(rng)
+        if self.score() < score - 1e-12 * max(1.0, score):
+            return True
+        self.labels, self.sizes, self._tables = kept
+        return False
 
     def best_moves(
         self, rows: Int[np.ndarray, " n"]
     ) -> tuple[Int[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
         """The cheapest other cluster (n,) for each row, the rest as they are, and what moving there gains."""
         best, gain = np.empty(len(rows), np.intp), np.empty(len(rows))
-        prices, most = self._exact_prices, MOST_CELLS // len(self.sizes)
-        if self.loss.additive:
-            prices, most = self._additive_prices, MOST_CODES
-        size = max(1, most // len(self.draws.weights))
+        prices, most = self._additive_prices, MOST_CODES // max(len(self.draws.weights), len(self.sizes))
+        if not self.loss.additive:
+            most = MOST_CELLS // (len(self.draws.weights) * min(len(self.sizes), MOST_CANDIDATES))
+            prices = self._exact_prices
+        size = max(1, most)
+        self.work += CALL + len(rows) * len(self._weights) * len(self.sizes)
         for begin in range(0, len(rows), size):
             block = rows[begin : begin + size]
             price, own = prices(block), (np.arange(len(block)), self.labels[block])
@@ -170,11 +205,46 @@ class Search:
         return b * self._apart(rows) - (a + b) * self._tables.together(rows, self.labels[rows])
 
     def _exact_prices(self, rows: Int[np.ndarray, " n"]) -> Float64[np.ndarray, "n C"]:
-        """Expected loss if each row were taken out and put into each cluster."""
-        own = self.labels[rows]
+        """Expected loss if each row were taken out and put into each cluster.
+
+        Only for its own and for those that the slopes of the loss make out as cheapest; infinite for the others.
+        """
+        own, each, apart = self.labels[rows], np.arange(len(rows)), self._apart(rows)
+        assert not isinstance(
+            self._tables, PairTables
+        )  # losses of pairs alone are additive and never come here
+        slope, slopes = self._slopes()
+        guide = slope * apart + self._tables.together(rows, own, slopes)
+        guide[:, np.flatnonzero(self.sizes == 0)[1:]] = np.inf
+        guide[each, own] = -np.inf
+        clusters = np.argsort(guide, axis=1, kind="stable")[:, :MOST_CANDIDATES]
         without = self._mass[self.sizes].sum() - self._step[self.sizes[own] - 1]
-        estimate = (without[:, None] + self._apart(rows))[:, None, :]
-        assert isinstance(self._tables, JointTables)  # losses that are additive never come here
-        joint = self._tables.joints(rows, own)
+        estimate = (without[:, None] + np.take_along_axis(apart, clusters, axis=1))[:, None, :]
+        assert not isinstance(
+            self._tables, PairTables
+        )  # losses of pairs alone are additive and never come here
+        joint = self._tables.joints(rows, own, clusters)
         losses = self.loss.value(estimate, self._own_masses[:, None], joint, self.draws.n_rows)
-        return np.einsum("s,nsc->nc", self._weights, losses)
+        out = np.full(guide.shape, np.inf)
+        np.put_along_axis(out, clusters, np.einsum("s,nsc->nc", self._weights, losses), axis=1)
+        return out
+
+    def _slopes(self) -> tuple[float, Float64[np.ndarray, " S"]]:
+        """How the expected loss changes with A, and with every draw's J, at the present partition."""
+        own, joint, n = float(self._mass[self.sizes].sum()), self._tables.joint, self.draws.n_rows
+        h = 1e-3 * float(self._step.max())
+
+        def losses(a: float, j: float) -> Float64[np.ndarray, " S"]:
+            return self._weights * self.loss.value(own + a, self._own_masses, joint + j, n)
+
+        return float((losses(h, 0.0) - losses(-h, 0.0)).sum()) / (2 * h), (
+            losses(0.0, h) - losses(0.0, -h)
+        ) / (2 * h)
+
+
+def _many_clusters(draws: LabelDraws, max_clusters: int) -> bool:
+    """Whether a row has so few fellows in the draws, or a table so many cells, that it pays to do without tables."""
+    s, r = len(draws.weights), len(draws.cluster_weights)
+    fellows = float((draws.cluster_sizes.astype(float) ** 2).sum()) / (s * draws.n_rows)
+    width = min(max_clusters, r / s)
+    return width > DEAR * fellows or width * r > MOST_COUNTS

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from jaxtyping import Float, Int
 
 from bayesgmm.posterior.allocations import is_fit, responsibilities
@@ -19,6 +20,7 @@ MOST_ROWS = 20_000  # of a full matrix
 SINGLE_FROM = 5_000  # rows from which the matrix is float32
 MOST_CELLS = 16_000_000  # rows x columns of one factor
 TILE = 1024
+DEAR = 200  # a product of two sparse numbers costs as much as so many of dense ones
 
 Factor = Float[np.ndarray, "N C"]
 
@@ -47,7 +49,9 @@ def similarity(draws_or_fit: Any) -> Float[np.ndarray, "N N"]:
 
 def similarity_of_draws(draws: LabelDraws) -> Float[np.ndarray, "N N"]:
     """Share of the draws (N, N) that put two rows together."""
-    return _summed(_one_hot(draws), draws.n_rows)
+    n, meetings = draws.n_rows, float((draws.cluster_sizes.astype(float) ** 2).sum())
+    many_clusters = DEAR * meetings < len(draws.cluster_weights) * n * n
+    return _summed(_sparse_one_hot(draws) if many_clusters else _one_hot(draws), n)
 
 
 def similarity_of_rows(draws: LabelDraws, rows: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m m"]:
@@ -68,11 +72,22 @@ def _one_hot(draws: LabelDraws) -> Iterator[Factor]:
         yield factor
 
 
+def _sparse_one_hot(draws: LabelDraws) -> Iterator[scipy.sparse.csr_matrix]:
+    """The same without its zeros, of which draws of many clusters have nothing else."""
+    length, n = max(1, MOST_CELLS // draws.n_rows), draws.n_rows
+    for begin in range(0, len(draws.weights), length):
+        codes = draws.codes[:, begin : begin + length]
+        root = np.sqrt(draws.weights[begin : begin + length]).astype(_dtype(n))
+        start = np.arange(0, codes.size + 1, codes.shape[1])
+        shape = (n, len(draws.cluster_weights))
+        yield scipy.sparse.csr_matrix((np.tile(root, n), codes.ravel(), start), shape=shape)
+
+
 def _dtype(n: int) -> Any:
     return np.float64 if n < SINGLE_FROM else np.float32
 
 
-def _summed(factors: Iterable[Factor], n: int) -> Float[np.ndarray, "N N"]:
+def _summed(factors: Iterable[Factor | scipy.sparse.csr_matrix], n: int) -> Float[np.ndarray, "N N"]:
     """Sum of F F' over factors, the upper triangle by tiles and then mirrored; ones on the diagonal."""
     if n > MOST_ROWS:
         raise ValueError(
@@ -81,9 +96,11 @@ def _summed(factors: Iterable[Factor], n: int) -> Float[np.ndarray, "N N"]:
         )
     out = np.zeros((n, n), _dtype(n))
     for factor in factors:
-        factor = np.ascontiguousarray(factor, _dtype(n))
+        sparse = scipy.sparse.issparse(factor)
+        factor = factor if sparse else np.ascontiguousarray(factor, _dtype(n))
         for i in range(0, n, TILE):
-            out[i : i + TILE, i:] += factor[i : i + TILE] @ factor[i:].T
+            part = factor[i : i + TILE] @ factor[i:].T
+            out[i : i + TILE, i:] += part.toarray() if sparse else part
     for i in range(0, n, TILE):
         out[i:, i : i + TILE] = out[i : i + TILE, i:].T
     np.fill_diagonal(out, 1.0)

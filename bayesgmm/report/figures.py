@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesgmm import plots
-from bayesgmm.posterior.similarity import MOST_ROWS
 
 MOST_SVG_BYTES = 1_500_000  # a larger drawing becomes a picture
 
@@ -48,20 +47,37 @@ def figures(
         out["membership"] = _figure(
             lambda: plots.membership(result), caption, "The uncertainty of each row's component"
         )
-    if partition is not None and partition.n_rows <= MOST_ROWS:
-        out["similarity"] = _figure(
-            lambda: plots.similarity(partition),
-            "Probability that two rows belong together, rows ordered by the cluster of the partition (squares). A pale "
-            "square is a cluster that the posterior splits; colour between squares is one that it merges.",
-            "Similarity matrix of the rows, ordered by cluster",
-        )
-        out["ball"] = _figure(
+    out |= {} if partition is None else _of_partition(partition)
+    return out if posterior is None else out | _of_draws(posterior)
+
+
+def _of_partition(partition: Any) -> dict[str, Figure]:
+    beside = "" if partition.n_clusters_prior is None else " Beside it what the prior says before the data."
+    return {
+        "n_clusters": _figure(
+            lambda: plots.n_clusters(partition),
+            f"How many clusters hold any rows, by share of the draws.{beside}",
+            "Probability of each number of clusters, posterior and prior",
+        ),
+        "doubt": _figure(
+            lambda: plots.membership(partition),
+            "How often each row leaves its cluster: zero is never. Clusters of a draw are matched with those of the "
+            "partition one to one; where a draw splits one, the rows of all parts but one are elsewhere.",
+            "The share of the draws that put each row outside its cluster",
+        ),
+        "ball": _figure(
             lambda: plots.ball(partition),
             f"The partition and the edge of its {100 * partition.level:g} % credible ball: the partition farthest from "
             "it, the coarsest and the finest.",
             "The partition and three bounds of its credible ball",
-        )
-    return out if posterior is None else out | _of_draws(posterior)
+        ),
+        "similarity": _figure(
+            lambda: plots.similarity(partition),
+            "Probability that two rows belong together, rows ordered by the cluster of the partition (squares). A pale "
+            "square is a cluster that the posterior splits; colour between squares is one that it merges.",
+            "Similarity matrix of the rows, ordered by cluster",
+        ),
+    }
 
 
 def _of_draws(posterior: Any) -> dict[str, Figure]:

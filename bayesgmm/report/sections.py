@@ -107,9 +107,10 @@ def partition(found: Any | None) -> Table | None:
     if found is None:
         return None
     header, rows = cluster_cells(found)
+    given = " given EM's parameters as they are" * (getattr(found.source, "kind", None) == "EM")
     caption = (
-        f"The partition of least expected {found.loss.title}: its clusters, with the interval of their sizes over "
-        "the draws, and how well they hold together and apart"
+        f"The partition of least expected {found.loss.title}{given}: its clusters, with the interval of their sizes "
+        "over the draws, and how well they hold together and apart"
     )
     return Table(caption, header, rows)
 

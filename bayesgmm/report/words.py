@@ -9,9 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.plots.membership import SURE
-from bayesgmm.posterior.partition_words import partition_sentences
+from bayesgmm.posterior.partition_words import head, partition_sentences
 
 SAME = 1e-6  # nats: log-likelihoods closer than this, at as many parameters, are one model under two names
+
+NOT_KINDS = (
+    "A cluster is a set of rows that are alike under the model. Whether clusters are kinds of anything is not in these "
+    "rows: it takes labels of their own to say so."
+)
 
 # Kass & Raftery 1995, section 3.2, on twice the log Bayes factor, which BIC approximates.
 BIC_SCALE = (
@@ -183,7 +188,8 @@ def listed(parts: list[str], last: str = "") -> str:
 
 
 def partition(found: Any | None) -> list[str]:
-    """What the posterior of the partition says, a sentence each."""
+    """What the posterior of the partition says, a sentence each, and what it does not."""
     if found is None:
         return []
-    return [f"{text[0].upper()}{text[1:]}." for text in partition_sentences(found)]
+    told = [f"{text[0].upper()}{text[1:]}." for text in (head(found), *partition_sentences(found))]
+    return [*told, NOT_KINDS]

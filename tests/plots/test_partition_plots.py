@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
+from small_fits import posterior
 
 import bayesgmm as bg
 from bayesgmm import models, plots
@@ -75,15 +76,44 @@ def test_ball_takes_rows_and_axes():
         plots.ball(of_labels(), x, axes[:3])
 
 
+def heights(container):
+    return {round(bar.get_x() + bar.get_width() / 2): bar.get_height() for bar in container}
+
+
 def test_n_clusters_beside_the_prior():
     part = of_labels()
-    ax = plots.n_clusters(part, prior={1: 0.5, 2: 0.3, 3: 0.2})
-    heights = {round(bar.get_x() + bar.get_width() / 2): bar.get_height() for bar in ax.containers[0]}
     table = part.n_clusters_posterior
-    assert all(heights[k] == pytest.approx(table[k]) for k in heights if k in table.index)
-    assert [bar.get_height() for bar in ax.containers[1]] == [0.5, 0.3, 0.2]
-    same = plots.n_clusters(part, prior=[0.5, 0.3, 0.2])
-    assert [bar.get_height() for bar in same.containers[1]] == [0.5, 0.3, 0.2]
-    assert len(plots.n_clusters(part).containers) == 1
-    with pytest.raises(ValueError, match="Expected prior to hold probabilities"):
-        plots.n_clusters(part, prior=[0.9, 0.9])
+    for prior in ({1: 0.5, 2: 0.3, 3: 0.2}, [0.5, 0.3, 0.2]):
+        ours, theirs = (heights(bars) for bars in plots.n_clusters(part, prior=prior).containers)
+        assert all(ours[k] == pytest.approx(table[k]) for k in ours if k in table.index)
+        assert {k: p for k, p in theirs.items() if p} == {1: 0.5, 2: 0.3, 3: 0.2}
+    bars = plots.n_clusters(part, prior=[0.5, 0.5]).containers
+    rights = [bar.get_x() + bar.get_width() for bar in bars[0]]
+    assert all(right < bar.get_x() for right, bar in zip(rights, bars[1], strict=True))
+
+
+def test_n_clusters_of_a_model_has_its_prior():
+    post = posterior("faithful")
+    for result in (post, bg.partition(post, n_starts=2)):
+        bars = plots.n_clusters(result).containers
+        assert [bar.get_label() for bar in bars] == ["posterior", "prior"]
+        prior = post.n_clusters_table["prior"]
+        assert all(height == pytest.approx(prior.get(k, 0.0)) for k, height in heights(bars[1]).items())
+        assert max(heights(bars[1]).values()) == prior.max() > 0.9
+        assert len(plots.n_clusters(result, prior=None).containers) == 1
+    assert len(plots.n_clusters(of_labels()).containers) == 1  # label draws come with no prior
+
+
+@pytest.mark.parametrize(
+    "arguments, error, message",
+    [
+        ((of_labels, [0.9, 0.9]), ValueError, "Expected prior to hold probabilities"),
+        ((of_labels, "flat"), TypeError, "Expected prior to be 'model', None, or probabilities"),
+        ((of_labels, 0.5), TypeError, "Expected prior to be 'model', None, or probabilities"),
+        ((draws, None), TypeError, "Expected a posterior.*or a partition.*got ndarray"),
+    ],
+)
+def test_n_clusters_of_what_has_none(arguments, error, message):
+    of, prior = arguments
+    with pytest.raises(error, match=message):
+        plots.n_clusters(of(), prior=prior)

@@ -51,5 +51,5 @@ def test_distances_are_symmetric_whatever_the_prices():
 
 @pytest.mark.parametrize("level", [0.0, 1.5, -1])
 def test_level_outside(level):
-    with pytest.raises(ValueError, match="Expected level above 0 and at most 1"):
+    with pytest.raises(ValueError, match="Expected level to be a number above 0 and at most 1"):
         credible_ball([0, 0], [[0, 1]], level=level)

@@ -4,17 +4,59 @@ import numpy as np
 import pytest
 from posterior.partitions import all_partitions, same_partition
 from scipy.special import gammaln, logsumexp, multigammaln
+from scipy.stats import poisson
 
 from bayesgmm.posterior.label_draws import as_label_draws
 from bayesgmm.posterior.losses import get_loss
 from bayesgmm.posterior.point import find_point
 from bayesgmm.posterior.similarity import similarity
 
-FINITE = ((1, "1"), (2, "1"), (3, "1"), (3, "0.333333"), (3, "4"), (4, "1"), (5, "1"))
-MODELS = [
-    *((f"finite,K={k},alpha={a}", k, a) for k, a in FINITE),
-    *((f"DP,alpha={a}", None, a) for a in ("0.5", "1.0", "2.0")),
-]
+
+def finite(k, alpha):
+    """Log probability of a partition with clusters of given sizes, under K components and Dirichlet(alpha) weights."""
+
+    def log_prior(sizes):
+        if len(sizes) > k:
+            return -np.inf
+        n, names = sizes.sum(), gammaln(k + 1) - gammaln(k - len(sizes) + 1)
+        each = (gammaln(alpha + sizes) - gammaln(alpha)).sum()
+        return names + gammaln(k * alpha) - gammaln(k * alpha + n) + each
+
+    return log_prior
+
+
+def dirichlet_process(alpha):
+    """The same under a Dirichlet process (Antoniak 1974)."""
+
+    def log_prior(sizes):
+        n = sizes.sum()
+        return len(sizes) * np.log(alpha) + gammaln(sizes).sum() + gammaln(alpha) - gammaln(alpha + n)
+
+    return log_prior
+
+
+def mixture_of_finite_mixtures(probabilities, gamma=1.0):
+    """The same where the number of components is 1, 2, ... with these probabilities (Miller & Harrison 2018)."""
+
+    def log_prior(sizes):
+        each = [finite(k, gamma)(sizes) for k in range(1, len(probabilities) + 1)]
+        return logsumexp(np.log(probabilities) + each)
+
+    return log_prior
+
+
+MODELS = {
+    **{
+        f"finite,K={k},alpha={name}": finite(k, alpha)
+        for k, name, alpha in (
+            *((k, "1", 1.0) for k in (1, 2, 3, 4, 5)),
+            *((3, "0.333333", 1 / 3), (3, "4", 4.0)),
+        )
+    },
+    **{f"DP,alpha={alpha}": dirichlet_process(alpha) for alpha in (0.5, 1.0, 2.0)},
+    "MFM,K~U{1..30},gamma=1": mixture_of_finite_mixtures(np.full(30, 1 / 30)),
+    "MFM,K-1~Poisson(1),gamma=1": mixture_of_finite_mixtures(poisson.pmf(np.arange(60), 1.0)),
+}
 
 
 def log_marginal(rows, prior):
@@ -34,19 +76,6 @@ def log_marginal(rows, prior):
     )
 
 
-def log_prior(sizes, k, alpha):
-    """Log probability of a partition with clusters of these sizes."""
-    n = sizes.sum()
-    if k is None:
-        return len(sizes) * np.log(alpha) + gammaln(sizes).sum() + gammaln(alpha) - gammaln(alpha + n)
-    if len(sizes) > k:
-        return -np.inf
-    names = gammaln(k + 1) - gammaln(k - len(sizes) + 1)
-    return (
-        names + gammaln(k * alpha) - gammaln(k * alpha + n) + (gammaln(alpha + sizes) - gammaln(alpha)).sum()
-    )
-
-
 @pytest.fixture(scope="module")
 def oracle(cases):
     case = cases("O_exact_enumeration_faithful")["faithful_first9"]
@@ -63,12 +92,17 @@ def _members(code):
     return [i for i in range(9) if code >> i & 1]
 
 
-@pytest.mark.parametrize("name, k, alpha", MODELS, ids=[m[0] for m in MODELS])
-def test_optima_of_the_exact_posterior(oracle, name, k, alpha):
+def test_every_model_of_the_oracle_is_here(oracle):
+    assert set(oracle[0]) == set(MODELS)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_optima_of_the_exact_posterior(oracle, name):
     models, every, likelihood = oracle
     reference = models[name]
-    weight = 1 / 3 if alpha == "0.333333" else float(alpha)
-    log_p = likelihood + [log_prior(np.bincount(p), k, weight) for p in every]
+    sizes = [tuple(np.sort(np.bincount(p))) for p in every]
+    log_priors = {of: MODELS[name](np.array(of)) for of in set(sizes)}
+    log_p = likelihood + [log_priors[of] for of in sizes]
     assert logsumexp(log_p) == pytest.approx(reference["log_evidence"], abs=1e-6)
     p = np.exp(log_p - logsumexp(log_p))
     draws = as_label_draws(every[p > 1e-10], weights=p[p > 1e-10])  # at most 2e-6 of the mass is left out

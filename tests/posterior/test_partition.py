@@ -1,6 +1,7 @@
 """``partition``: one frozen result from label draws and from fits, and what it says of rows and clusters."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from posterior.test_similarity import make_fit
 from sklearn.metrics import adjusted_rand_score
 
 import bayesgmm as bg
-from bayesgmm.posterior.losses import expected_loss
+from bayesgmm.posterior.losses import expected_loss, get_loss
 from bayesgmm.posterior.similarity import similarity
 
 
@@ -27,9 +28,11 @@ def test_rows_and_clusters_by_hand():
     part = bg.partition(two_camps())
     assert part.sizes.tolist() == [26, 14]
     assert part.labels[-1] == 0
-    assert part.rows.membership[-1].tolist() == pytest.approx([0.6, 0.4])
+    assert part.membership[-1].tolist() == pytest.approx([0.6, 0.4])
     assert part.rows.own[:-1] == pytest.approx(1.0)
     assert part.rows.second.tolist() == [-1] * 39 + [1]
+    assert part.rows.second_share[-1] == pytest.approx(0.4)
+    assert (part.rows.elsewhere == 0).all()
     assert part.rows.entropy[-1] == pytest.approx(-0.6 * np.log2(0.6) - 0.4 * np.log2(0.4))
     assert part.rows_in_doubt.tolist() == [39]
     assert all(39 in pair[:2] for pair in part.pairs_in_doubt)
@@ -42,7 +45,8 @@ def test_rows_and_clusters_by_hand():
     assert clusters.cohesion[1] == pytest.approx(1)
     assert clusters.cohesion[0] == pytest.approx((25 * 24 + 2 * 25 * 0.6) / (26 * 25))
     assert clusters.separation.tolist() == pytest.approx([1 - 0.4 * 14 / (26 * 14)] * 2)
-    assert part.n_clusters_posterior.to_dict() == {1: 0, 2: 1}
+    assert part.n_clusters_posterior.to_dict() == pytest.approx({1: 0, 2: 1})
+    assert part.n_clusters_prior is None
     assert "1 of 40 rows is in doubt" in repr(part)
     assert "row 39 (cluster 0: 60 %, 1: 40 %)" in repr(part)
 
@@ -54,9 +58,10 @@ def test_what_holds_for_any_draws(seed):
     draws = random_draws(rng, s=12, n=rng.integers(2, 12), noise=0.5)
     part = bg.partition(draws, n_starts=2, random_state=seed)
     n, k = part.n_rows, part.n_clusters
-    assert part.rows.membership.shape == (n, k)
-    assert part.rows.membership.sum(axis=1) == pytest.approx(1)
-    assert part.rows.entropy.max() <= np.log2(k) + 1e-9
+    assert part.membership.shape == (n, k)
+    assert part.membership.sum(axis=1) + part.rows.elsewhere == pytest.approx(1)
+    assert part.rows.own == pytest.approx(part.membership[np.arange(n), part.labels])
+    assert part.rows.entropy.max() <= np.log2(k + 1) + 1e-9
     assert (part.rows.second != part.labels).all()
     assert (np.diff(part.sizes) <= 0).all()
     clusters = part.clusters
@@ -90,7 +95,10 @@ def test_a_fit_is_partitioned_by_its_allocations():
     assert part.similarity == pytest.approx(similarity(fit))
     assert bg.partition(fit, n_draws=100, n_starts=1).draws.n_draws == 100
     frame = part.to_frame()
-    assert list(frame) == ["cluster", "probability", "entropy_bits", "second_cluster"]
+    assert list(frame) == [
+        *("cluster", "probability", "second_cluster", "second_probability", "elsewhere_probability"),
+        "entropy_bits",
+    ]
     assert frame["second_cluster"].isna().sum() == (part.rows.second < 0).sum()
 
 
@@ -131,27 +139,94 @@ def test_warnings_are_in_words():
     assert "dissolve" in told
     assert "of the rows are in doubt: the draws do not settle on a partition" in told
     split = np.repeat([np.arange(60) // 30, np.arange(60) % 3], [60, 40], axis=0)
-    assert "one partition does not speak for all draws: 60 % near one of 2 clusters" in repr(
-        bg.partition(split)
+    assert (
+        "one partition does not speak for all draws; 2 together do, each for the draws nearest to it: 2 clusters "
+        "(30/30 rows) for 60 % of the draws, which lie 0 bits from it on average; 3 clusters (20/20/20 rows) for 40 %"
+    ) in repr(bg.partition(split))
+    assert "no row is in doubt: every row stays in its cluster in at least 100 %" in repr(
+        bg.partition(split[:60])
     )
-    assert "no row is in doubt" in repr(bg.partition(split[:60]))
+    many = bg.partition(rng.integers(0, 4, size=(60, 40)), loss="binder", n_starts=2)
+    assert any("more than any draw (4)" in words for words in many.warnings)
+
+
+def test_rows_of_a_split_cluster_are_in_doubt():
+    """Half of the draws cut a cluster of 30 in six: nobody stays for sure, and nobody is in the other cluster."""
+    whole = np.repeat([0, 1], [30, 40])
+    cut = np.concatenate([2 + np.arange(30) // 5, np.ones(40, int)])
+    part = bg.partition(np.stack([whole] * 51 + [cut] * 49))
+    assert part.sizes.tolist() == [40, 30]
+    inside = part.labels == 1
+    assert part.rows.own[inside] == pytest.approx(
+        0.51 + 0.49 / 6
+    )  # six equal parts, of which one is the match
+    assert part.rows.elsewhere[inside] == pytest.approx(0.49 * 5 / 6)
+    assert part.rows.own[~inside] == pytest.approx(1)
+    assert part.rows_in_doubt.tolist() == np.flatnonzero(inside).tolist()
+    assert (part.clusters.lower[1], part.clusters.upper[1]) == (5, 30)
+    assert part.clusters.stability[1] == pytest.approx(0.51 + 0.49 / 6)
+    assert "elsewhere: 40.8 %" in repr(part)
+    assert "elsewhere is in a cluster that matches none of these" in repr(part)
+
+
+def test_the_record_is_json_that_says_the_same():
+    part = bg.partition(two_camps())
+    content = json.loads(part.to_json())
+    assert content["rows"]["cluster"] == part.labels.tolist()
+    assert content["rows"]["probability"] == pytest.approx(part.rows.own.tolist())
+    assert content["rows"]["second_cluster"] == [None] * 39 + [1]
+    assert content["credible_ball"]["radius"] == pytest.approx(part.ball.radius)
+    assert [row["sizes"] for row in content["clusters"]] == [26, 14]
+    assert content["n_clusters"] == {"1": 0, "2": pytest.approx(1)}
+    assert content["words"][2] in repr(part)
+    text = part.to_markdown()
+    assert "| 0 | 26 |" in text and f"- {content['words'][2]}" in text
 
 
 @pytest.mark.parametrize(
     "arguments, message",
     [
         ({"loss": "rand"}, "Expected loss to be one of"),
-        ({"level": 1.0}, "Expected level between 0 and 1; got 1.0"),
-        ({"level": "high"}, "Expected level between 0 and 1; got 'high'"),
+        ({"level": 1.5}, "Expected level to be a number above 0 and at most 1; got 1.5"),
+        ({"level": "high"}, "Expected level to be a number above 0 and at most 1; got 'high'"),
+        ({"level": True}, "Expected level to be a number above 0 and at most 1; got True"),
+        ({"loss": ["binder"]}, r"Expected loss to be one of .*; got \['binder'\]"),
+        ({"unit": ["bits"]}, r"Expected unit to be 'bits' or 'nats'; got \['bits'\]"),
+        ({"loss": get_loss("binder"), "a": 2.0}, "Expected a and b in the Loss itself"),
         ({"unit": "bans"}, "Expected unit to be 'bits' or 'nats'"),
         ({"max_clusters": -1}, "Expected max_clusters to be an integer of at least 1"),
         ({"n_draws": 10}, "Expected n_draws for fits only"),
         ({"random_state": -1}, "Expected random_state of at least 0"),
+        ({"a": "1"}, "Expected a to be a number above 0; got '1'"),
     ],
 )
 def test_arguments_are_named(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         bg.partition([[0, 0, 1], [0, 1, 1]], **arguments)
+
+
+def test_other_numbers_and_any_level_are_welcome():
+    draws = random_draws(np.random.default_rng(0), s=30, n=9)
+    single = bg.partition(draws, level=np.float32(0.5), a=np.float32(1.5), n_starts=np.int64(2))
+    assert single.level == 0.5 and single.loss.a == 1.5
+    whole = bg.partition(draws, level=1, n_starts=2)
+    assert whole.ball.radius == pytest.approx(whole.ball.distances.max())
+    least, most = bg.partition(draws, level=0.01, n_starts=2), whole.clusters
+    assert (least.clusters.lower >= most.lower).all() and (least.clusters.upper <= most.upper).all()
+
+
+@pytest.mark.parametrize(
+    "given, error, message",
+    [
+        ([[0, 1, 2], [0, 1]], ValueError, "Expected label draws of equal length"),
+        ([[0, -1, 2], [0, 1, 1]], ValueError, "labels of at least 0; got -1 in draw 0 at row 1.*noise"),
+        (None, TypeError, "Expected a fit or a matrix of labels .*; got NoneType"),
+        ("faithful", TypeError, "Expected a fit or a matrix of labels .*; got str"),
+    ],
+)
+def test_what_cannot_be_partitioned(given, error, message):
+    with pytest.raises(error, match=message):
+        bg.partition(given)
 
 
 def test_agreement_needs_the_same_rows():
@@ -169,6 +244,9 @@ def test_a_posterior_is_partitioned_on_its_rows(posterior):
     assert agreement > 0.95
     # Both are means over the same 1000 draws, of a label and of its probability: five standard errors.
     order = np.argsort(-probability.sum(axis=0))
-    assert np.abs(part.rows.membership - probability[:, order]).max() < 5 * np.sqrt(0.25 / 1000)
+    assert np.abs(part.membership - probability[:, order]).max() < 5 * np.sqrt(0.25 / 1000)
+    assert part.n_clusters_prior.equals(posterior.n_clusters_table["prior"])
+    assert "before the data: 2 (" in repr(part)
+    assert "EM's partition, every row in its likeliest component: adjusted Rand index" in repr(part)
     assert repr(part).startswith("Partition of data (120 rows) into 2 clusters")
     assert "(NUTS)" in repr(part)

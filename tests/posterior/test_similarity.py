@@ -77,6 +77,16 @@ def test_similarity_of_a_fit_sums_the_allocations_out(structure):
     assert similarity(fit) == pytest.approx(expected, abs=1e-12)
 
 
+def test_draws_of_many_clusters_are_multiplied_sparsely(monkeypatch):
+    draws = as_label_draws(random_draws(np.random.default_rng(0), s=25, n=33, noise=0.9))
+    dense = module._summed(module._one_hot(draws), 33)
+    for cells in (1, 200, 10_000):
+        monkeypatch.setattr(module, "MOST_CELLS", cells)
+        assert module._summed(module._sparse_one_hot(draws), 33) == pytest.approx(dense, abs=1e-12)
+    apart = np.stack([np.random.default_rng(i).permutation(400) // 2 for i in range(3)])
+    assert similarity(apart) == pytest.approx(np.mean([d[:, None] == d for d in apart], axis=0), abs=1e-12)
+
+
 @pytest.mark.parametrize("cells", [1, 130, 500])
 def test_blocks_change_nothing(monkeypatch, cells):
     fit, draws = make_fit(s=7), random_draws(np.random.default_rng(0), s=40, n=33)
@@ -125,7 +135,7 @@ def test_allocations_by_default_and_in_pieces(monkeypatch):
     assert set(np.unique(draw_allocations(fit, 200))) <= {0, 1, 2}
     monkeypatch.setattr(allocations, "MOST_LABELS", 100)
     assert draw_allocations(fit).shape == (2, 50)
-    for wrong in (0, 2.5, "all"):
+    for wrong in (0, 2.5, "all", True):
         with pytest.raises(ValueError, match="Expected n_draws to be an integer of at least 1"):
             draw_allocations(fit, wrong)
 
