@@ -154,8 +154,13 @@ class PairTables:
         """The expected rise of J for a row that is in no cluster."""
         return self._sums[row]
 
-    def together(self, rows: Int[np.ndarray, " n"], own: Int[np.ndarray, " n"]) -> Float64[np.ndarray, "n C"]:
-        """The expected rise of J for each row, once taken out of its own cluster."""
+    def together(
+        self,
+        rows: Int[np.ndarray, " n"],
+        own: Int[np.ndarray, " n"],
+        weights: Float64[np.ndarray, " 1"] | None = None,
+    ) -> Float64[np.ndarray, "n C"]:
+        """The expected rise of J for each row, once taken out of its own cluster, under another weight if given."""
         out = self._sums[rows]
         out[np.arange(len(rows)), own] -= 1.0
-        return out
+        return out if weights is None else weights[0] * out

@@ -53,6 +53,7 @@ class Search:
             self._similarity = similarity_of_draws(draws)
             self._own_masses, self._weights = np.array([draws.weights @ self._own_masses]), np.ones(1)
         self.work = 0
+        self._slopes = loss.b, -(loss.a + loss.b) * self._weights
         self.load(np.full(draws.n_rows, -1))
 
     def load(self, labels: Int[np.ndarray, " N"]) -> None:
@@ -110,20 +111,30 @@ class Search:
             self.place(row, int(np.argmin(price)))
 
     def sweep(self, rng: np.random.Generator) -> None:
-        """Move rows until none gains by moving alone: the likeliest to move until they rest, then all again."""
-        n = self.draws.n_rows
+        """Move rows until none gains by moving alone: the likeliest to move until they rest, then look at all again."""
         for _ in range(MOST_SWEEPS):
             self._narrow()
-            _, gain = self.best_moves(np.arange(n))
-            if gain.max() <= self._tolerance:
-                return
-            watched = np.argsort(-gain, kind="stable")[: max(WATCHED, n // 8)]
-            for _ in range(MOST_SWEEPS):
-                restless = watched[gain[watched] > self._tolerance]
+            watched = self._likeliest()
+            for turn in range(MOST_SWEEPS):
+                _, gain = self.best_moves(watched)
+                restless = watched[gain > self._tolerance]
                 if not len(restless):
                     break
                 self._settle(rng.permutation(restless))
-                _, gain[watched] = self.best_moves(watched)
+                self._slopes = self._new_slopes()
+            if turn == 0:
+                return
+
+    def _likeliest(self) -> Int[np.ndarray, " n"]:
+        """The rows that seem to gain most by moving, as far as the slopes of the loss tell."""
+        self._slopes = self._new_slopes()
+        n = self.draws.n_rows
+        gain, size = np.empty(n), max(1, MOST_CODES // max(len(self._weights), len(self.sizes)))
+        for begin in range(0, n, size):
+            rows = np.arange(begin, min(begin + size, n))
+            _, gain[rows] = _best(self._linear_prices(rows), self.labels[rows])
+        self.work += CALL + n * len(self._weights) * len(self.sizes)
+        return np.argsort(-gain, kind="stable")[: max(WATCHED, n // 8)]
 
     def _narrow(self) -> None:
         """Number the clusters anew where most of the tables' columns have emptied."""
@@ -177,19 +188,13 @@ class Search:
     ) -> tuple[Int[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
         """The cheapest other cluster (n,) for each row, the rest as they are, and what moving there gains."""
         best, gain = np.empty(len(rows), np.intp), np.empty(len(rows))
-        prices, most = self._additive_prices, MOST_CODES // max(len(self.draws.weights), len(self.sizes))
-        if not self.loss.additive:
-            most = MOST_CELLS // (len(self.draws.weights) * min(len(self.sizes), MOST_CANDIDATES))
-            prices = self._exact_prices
-        size = max(1, most)
-        self.work += CALL + len(rows) * len(self._weights) * len(self.sizes)
+        prices = self._linear_prices if self.loss.additive else self._exact_prices
+        each = 1 if self.loss.additive else MOST_CANDIDATES * MOST_CODES // MOST_CELLS
+        size = max(1, MOST_CODES // (each * max(len(self._weights), len(self.sizes))))
         for begin in range(0, len(rows), size):
             block = rows[begin : begin + size]
-            price, own = prices(block), (np.arange(len(block)), self.labels[block])
-            present = price[own]
-            price[own] = np.inf
-            best[begin : begin + size] = price.argmin(axis=1)
-            gain[begin : begin + size] = present - price.min(axis=1)
+            best[begin : begin + size], gain[begin : begin + size] = _best(prices(block), self.labels[block])
+        self.work += CALL + len(rows) * len(self._weights) * len(self.sizes)
         return best, gain
 
     def _apart(self, rows: Int[np.ndarray, " n"]) -> Float64[np.ndarray, "n C"]:
@@ -199,47 +204,52 @@ class Search:
         out[np.arange(len(rows)), own] = self._step[self.sizes[own] - 1]
         return out
 
-    def _additive_prices(self, rows: Int[np.ndarray, " n"]) -> Float64[np.ndarray, "n C"]:
-        """What A and J rise by, weighed, if each row were taken out and put into each cluster."""
-        a, b = self.loss.a, self.loss.b
-        return b * self._apart(rows) - (a + b) * self._tables.together(rows, self.labels[rows])
+    def _linear_prices(self, rows: Int[np.ndarray, " n"]) -> Float64[np.ndarray, "n C"]:
+        """What the loss rises by, from its slopes, if each row were taken out and put into each cluster."""
+        slope, slopes = self._slopes
+        return slope * self._apart(rows) + self._tables.together(rows, self.labels[rows], slopes)
 
     def _exact_prices(self, rows: Int[np.ndarray, " n"]) -> Float64[np.ndarray, "n C"]:
         """Expected loss if each row were taken out and put into each cluster.
 
-        Only for its own and for those that the slopes of the loss make out as cheapest; infinite for the others.
+        Only for its own and for those that the slopes make out as cheapest; infinite for the others.
         """
-        own, each, apart = self.labels[rows], np.arange(len(rows)), self._apart(rows)
         assert not isinstance(
             self._tables, PairTables
-        )  # losses of pairs alone are additive and never come here
-        slope, slopes = self._slopes()
-        guide = slope * apart + self._tables.together(rows, own, slopes)
+        )  # what counts pairs alone is additive, and never comes here
+        own, guide, apart = self.labels[rows], self._linear_prices(rows), self._apart(rows)
         guide[:, np.flatnonzero(self.sizes == 0)[1:]] = np.inf
-        guide[each, own] = -np.inf
+        guide[np.arange(len(rows)), own] = -np.inf
         clusters = np.argsort(guide, axis=1, kind="stable")[:, :MOST_CANDIDATES]
         without = self._mass[self.sizes].sum() - self._step[self.sizes[own] - 1]
         estimate = (without[:, None] + np.take_along_axis(apart, clusters, axis=1))[:, None, :]
-        assert not isinstance(
-            self._tables, PairTables
-        )  # losses of pairs alone are additive and never come here
         joint = self._tables.joints(rows, own, clusters)
         losses = self.loss.value(estimate, self._own_masses[:, None], joint, self.draws.n_rows)
         out = np.full(guide.shape, np.inf)
         np.put_along_axis(out, clusters, np.einsum("s,nsc->nc", self._weights, losses), axis=1)
         return out
 
-    def _slopes(self) -> tuple[float, Float64[np.ndarray, " S"]]:
-        """How the expected loss changes with A, and with every draw's J, at the present partition."""
+    def _new_slopes(self) -> tuple[float, Float64[np.ndarray, " S"]]:
+        """How the expected loss rises with A, and with every draw's J; up to a factor where both are constant."""
+        if self.loss.additive:
+            return self.loss.b, -(self.loss.a + self.loss.b) * self._weights
         own, joint, n = float(self._mass[self.sizes].sum()), self._tables.joint, self.draws.n_rows
         h = 1e-3 * float(self._step.max())
 
         def losses(a: float, j: float) -> Float64[np.ndarray, " S"]:
-            return self._weights * self.loss.value(own + a, self._own_masses, joint + j, n)
+            return self._weights * self.loss.value(own + a, self._own_masses, joint + j, n) / (2 * h)
 
-        return float((losses(h, 0.0) - losses(-h, 0.0)).sum()) / (2 * h), (
-            losses(0.0, h) - losses(0.0, -h)
-        ) / (2 * h)
+        return float((losses(h, 0.0) - losses(-h, 0.0)).sum()), losses(0.0, h) - losses(0.0, -h)
+
+
+def _best(
+    price: Float64[np.ndarray, "n C"], own: Int[np.ndarray, " n"]
+) -> tuple[Int[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
+    """The cheapest cluster (n,) but a row's own, and what it costs less than that."""
+    at = (np.arange(len(own)), own)
+    present = price[at]
+    price[at] = np.inf
+    return price.argmin(axis=1), present - price.min(axis=1)
 
 
 def _many_clusters(draws: LabelDraws, max_clusters: int) -> bool:

@@ -53,7 +53,11 @@ class Hierarchical(ComponentPrior):
 
     def resolve(self, structure: Structure, n_components: int, moments: DataMoments) -> Hierarchical:
         base = self.base.resolve(structure, n_components, moments)
-        return Hierarchical(base, np.asarray(self.shape, float), np.asarray(self.rate, float))
+        # Resolved once more while it is traced, a number is an array of JAX's.
+        shape, rate = (
+            v if isinstance(v, jax.Array) else np.asarray(v, float) for v in (self.shape, self.rate)
+        )
+        return Hierarchical(base, shape, rate)
 
     def rescale(self, structure, factor, shift):
         return self._with(self.base.rescale(structure, factor, shift))
