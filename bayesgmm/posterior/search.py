@@ -114,16 +114,19 @@ class Search:
         """Move rows until none gains by moving alone: the likeliest to move until they rest, then look at all again."""
         for _ in range(MOST_SWEEPS):
             self._narrow()
-            watched = self._likeliest()
-            for turn in range(MOST_SWEEPS):
-                _, gain = self.best_moves(watched)
-                restless = watched[gain > self._tolerance]
-                if not len(restless):
-                    break
-                self._settle(rng.permutation(restless))
-                self._slopes = self._new_slopes()
-            if turn == 0:
+            if not self._settle_all(self._likeliest(), rng):
                 return
+
+    def _settle_all(self, watched: Int[np.ndarray, " n"], rng: np.random.Generator) -> bool:
+        """Visit those of these rows that gain by moving, again and again; whether there were any."""
+        for turn in range(MOST_SWEEPS):
+            _, gain = self.best_moves(watched)
+            restless = watched[gain > self._tolerance]
+            if not len(restless):
+                return turn > 0
+            self._settle(rng.permutation(restless))
+            self._slopes = self._new_slopes()
+        return True
 
     def _likeliest(self) -> Int[np.ndarray, " n"]:
         """The rows that seem to gain most by moving, as far as the slopes of the loss tell."""
