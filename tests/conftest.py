@@ -1,5 +1,6 @@
 """What every test relies on: checked shapes, quiet plots, a compilation cache, and the reference cases."""
 
+import gc
 import importlib
 import json
 import os
@@ -27,6 +28,7 @@ hypothesis.settings.register_profile("search", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "bayesgmm"))
 
 CASES = Path(__file__).parent / "cases"
+MANY_MAPS = 15_000  # a compiled program holds a few; the largest test files add some 10 000
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +48,16 @@ def strict_ranks():
 
     with jax.numpy_rank_promotion("raise"):
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_programs():
+    """Drop compiled programs between files where they are many: Linux ends a process that exceeds 65530 memory maps."""
+    yield
+    maps = Path("/proc/self/maps")
+    if "jax" in sys.modules and maps.exists() and maps.read_bytes().count(b"\n") > MANY_MAPS:
+        sys.modules["jax"].clear_caches()
+        gc.collect()
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,6 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from bayesgmm.data import Data, Standardisation
-from bayesgmm.inference.climb import MAX_STEPS
 from bayesgmm.inference.degeneracy import SPIKE, smallest_relative_variance
 from bayesgmm.inference.em import em_settings
 from bayesgmm.inference.problem import Problem
@@ -20,6 +19,7 @@ from bayesgmm.inference.refits import refit_many
 from bayesgmm.inference.resampling import check_kind, data_sets
 from bayesgmm.inference.result import EMResult
 from bayesgmm.inference.standard_errors import StandardErrors
+from bayesgmm.inference.steps import MAX_STEPS
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 from bayesgmm.posterior.predict import MixturePredictor

@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.inference import start as starting
-from bayesgmm.inference.climb import CONVERGED, MAX_STEPS, NON_FINITE, Climb, Settings, climb, columns_of
+from bayesgmm.inference.climb import climb, columns_of
 from bayesgmm.inference.degeneracy import SPIKE, degeneracy_warnings, smallest_relative_variance
 from bayesgmm.inference.moves import with_moves
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.result import EMResult, Status
 from bayesgmm.inference.screen import screened
+from bayesgmm.inference.steps import CONVERGED, MAX_STEPS, NON_FINITE, Climb, Settings
 from bayesgmm.kernel import Rows, make_rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
@@ -83,6 +84,11 @@ def fit_many(problem: Problem, models: list[FiniteMixture], engine: EM) -> list[
     Models with fewer components than the largest have empty slots, so one compiled program serves them all.
     Only the likelihood objective allows different numbers of components.
     """
+    return [result for result, _ in fit_columns(problem, models, engine)]
+
+
+def fit_columns(problem: Problem, models: list[FiniteMixture], engine: EM) -> list[tuple[EMResult, Climb]]:
+    """:func:`fit_many`, each fit with where all of its starts ended."""
     began = time.perf_counter()
     structure = models[0].structure
     if engine.objective == "posterior" and not models[0].components.conjugate:
@@ -112,7 +118,7 @@ def fit_many(problem: Problem, models: list[FiniteMixture], engine: EM) -> list[
         ]
     seconds = time.perf_counter() - began
     return [
-        _result(problem, model, engine, *end, seconds / len(models))
+        (_result(problem, model, engine, *end, seconds / len(models)), end[0])
         for model, end in zip(models, ends, strict=True)
     ]
 

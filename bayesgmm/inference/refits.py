@@ -1,6 +1,6 @@
 """One model refitted to many data sets of one shape by one compiled program: for the bootstrap and tests built on it.
 
-Data sets take seats at tables. The program visits the seats of a table in turn (``climb.advance``, a chunk of steps
+Data sets take seats at tables. The program visits the seats of a table in turn (``steps.advance``, a chunk of steps
 each), and tables run side by side where there are cores. Then those that have ended leave, and the next data sets sit
 down. So there is one program whatever the number of data sets, they may be drawn as they are needed, memory is that of
 the seats, and no data set waits for a slower one. (A batch axis of data sets instead of turns gained a third on the
@@ -23,8 +23,8 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from bayesgmm.float64 import in_float64
-from bayesgmm.inference import climb
-from bayesgmm.inference.climb import NON_FINITE, RETIRED, RUNNING, Climb, Settings
+from bayesgmm.inference import steps
+from bayesgmm.inference.steps import NON_FINITE, RETIRED, RUNNING, Climb, Settings
 from bayesgmm.kernel import Rows, make_rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
@@ -132,7 +132,7 @@ def _sit_down(number: int, data: DataSet) -> _Seat:
     structure = data.start.structure
     n_statistics = structure.features(data.rows[:1].T).shape[0]
     rows = make_rows(data.rows, structure, data.sample_weight)
-    return _Seat(number, rows, climb.initial(data.start, n_statistics))
+    return _Seat(number, rows, steps.initial(data.start, n_statistics))
 
 
 def _advance_seated(seated: list[_Seat], seats: int, prior: Any, settings: Settings) -> list[_Seat]:
@@ -150,7 +150,7 @@ def _advance_seated(seated: list[_Seat], seats: int, prior: Any, settings: Setti
 @eqx.filter_jit
 def _advance(structure, rows: Rows, state: Climb, prior, settings: Settings) -> Climb:
     def one(seat: tuple[Rows, Climb]) -> Climb:
-        return climb.advance(structure, *seat, prior, settings)[0]
+        return steps.advance(structure, *seat, prior, settings)[0]
 
     return lax.map(one, (rows, state))
 

@@ -20,7 +20,7 @@ from sklearn.mixture import GaussianMixture
 import bayesgmm as bg
 from bayesgmm import models
 from bayesgmm.covariances import get_structure
-from bayesgmm.inference import climb
+from bayesgmm.inference import steps
 from bayesgmm.kernel import make_rows
 from bayesgmm.mixture import Mixture
 
@@ -101,15 +101,15 @@ def step_functions(case, x):
 
     def ours(dtype):
         start = Mixture(structure, np.full((1, k), -np.log(k)), means[None], covariances[None])
-        state = climb.initial(start, structure.features(standard[:1].T).shape[0])
+        state = steps.initial(start, structure.features(standard[:1].T).shape[0])
         rows = make_rows(standard, structure, dtype=dtype)
-        settings = climb.Settings(np.full(d, 1e-6), np.asarray(0.0), np.asarray(STEPS), np.asarray(False))
+        settings = steps.Settings(np.full(d, 1e-6), np.asarray(0.0), np.asarray(STEPS), np.asarray(False))
         with jax.enable_x64(True):  # parameters and sums are in double precision whatever the blocks are
             state, rows, settings = jax.tree.map(jnp.asarray, (state, rows, settings))
 
         def run():
             with jax.enable_x64(True):
-                jax.block_until_ready(climb.advance(structure, rows, state, None, settings))
+                jax.block_until_ready(steps.advance(structure, rows, state, None, settings))
 
         return run
 

@@ -45,22 +45,22 @@ def ours(x, means, covariances, dtype):
     import jax.numpy as jnp
 
     from bayesgmm.covariances import get_structure
-    from bayesgmm.inference import climb
+    from bayesgmm.inference.steps import Settings, advance, initial
     from bayesgmm.kernel import make_rows
     from bayesgmm.mixture import Mixture
 
     structure, (k, d) = get_structure("full"), means.shape
     start = Mixture(structure, np.full((1, k), -np.log(k)), means[None], covariances[None])
-    state = climb.initial(start, structure.features(x[:1].T).shape[0])
+    state = initial(start, structure.features(x[:1].T).shape[0])
     rows = make_rows(x, structure, dtype=dtype)
     with jax.enable_x64(True):
         state, rows = jax.tree.map(jnp.asarray, (state, rows))
 
     def run(steps):
-        settings = climb.Settings(np.full(d, 1e-6), np.asarray(0.0), np.asarray(steps), np.asarray(False))
+        settings = Settings(np.full(d, 1e-6), np.asarray(0.0), np.asarray(steps), np.asarray(False))
         with jax.enable_x64(True):
             jax.block_until_ready(
-                climb.advance(structure, rows, state, None, jax.tree.map(jnp.asarray, settings))
+                advance(structure, rows, state, None, jax.tree.map(jnp.asarray, settings))
             )
 
     return run

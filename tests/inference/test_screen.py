@@ -11,7 +11,7 @@ from cases import random_mixture, random_rows
 import bayesgmm as bg
 from bayesgmm import models
 from bayesgmm.covariances import get_structure
-from bayesgmm.inference import climb, moves, screen
+from bayesgmm.inference import climb, moves, screen, steps
 from bayesgmm.inference.em import EM, em_settings
 from bayesgmm.inference.fit import prepare
 from bayesgmm.inference.start import mixtures_from_labels
@@ -97,7 +97,7 @@ def test_what_is_kept():
     stack = jax.tree.map(lambda *leaves: np.stack(leaves), near, best, wide)
     rows = make_rows(standard, structure)
     values = [float(np.sum(scipy_log_density(each, standard))) for each in (near, best, wide)]
-    state = climb.initial(stack, 6)._replace(objective=np.array(values))
+    state = steps.initial(stack, 6)._replace(objective=np.array(values))
     judge = screen._Judge(structure, standard, share, anything)
     assert judge.kept(state, rows).tolist() == [int(np.argmax(values))]
     # A start within two standard errors of the leader, and not alike, is kept whatever its rank.
