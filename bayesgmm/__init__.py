@@ -15,12 +15,17 @@ if TYPE_CHECKING:
     from bayesgmm.criteria.compare import Comparison, compare
     from bayesgmm.criteria.select import Selection, select
     from bayesgmm.data import Data, as_data, list_datasets, load_dataset
+    from bayesgmm.estimators import BayesianGaussianMixture, GaussianMixture
     from bayesgmm.inference.bootstrap import bootstrap
+    from bayesgmm.inference.cavi import CAVI
     from bayesgmm.inference.em import EM
     from bayesgmm.inference.fit import fit
     from bayesgmm.inference.gibbs import Gibbs
+    from bayesgmm.inference.hmc import HMC
     from bayesgmm.inference.nuts import NUTS
     from bayesgmm.inference.result import EMResult, Status
+    from bayesgmm.inference.svi import SVI
+    from bayesgmm.io import load
     from bayesgmm.mixture import Mixture
     from bayesgmm.posterior.agreement import partition_agreement
     from bayesgmm.posterior.partition import Partition, partition
@@ -32,7 +37,10 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "fit": "bayesgmm.inference.fit",
     "EM": "bayesgmm.inference.em",
+    "HMC": "bayesgmm.inference.hmc",
     "NUTS": "bayesgmm.inference.nuts",
+    "CAVI": "bayesgmm.inference.cavi",
+    "SVI": "bayesgmm.inference.svi",
     "Gibbs": "bayesgmm.inference.gibbs",
     "EMResult": "bayesgmm.inference.result",
     "Status": "bayesgmm.inference.result",
@@ -51,6 +59,9 @@ _MODULE_OF = {
     "compare": "bayesgmm.criteria.compare",
     "Comparison": "bayesgmm.criteria.compare",
     "write_report": "bayesgmm.report",
+    "load": "bayesgmm.io",
+    "GaussianMixture": "bayesgmm.estimators",
+    "BayesianGaussianMixture": "bayesgmm.estimators",
     "enable_compilation_cache": "bayesgmm.compilation_cache",
 }
 _SUBMODULES = ("models", "plots", "report")
@@ -58,7 +69,10 @@ _SUBMODULES = ("models", "plots", "report")
 __all__ = [  # noqa: RUF022 - in the order a reader meets them
     "fit",
     "EM",
+    "HMC",
     "NUTS",
+    "CAVI",
+    "SVI",
     "Gibbs",
     "EMResult",
     "Status",
@@ -77,6 +91,9 @@ __all__ = [  # noqa: RUF022 - in the order a reader meets them
     "compare",
     "Comparison",
     "write_report",
+    "load",
+    "GaussianMixture",
+    "BayesianGaussianMixture",
     "enable_compilation_cache",
     "models",
     "plots",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 
@@ -35,3 +36,9 @@ def draw_log_gamma(key: jax.Array, shape: jax.Array) -> jax.Array:
 
     start = (jnp.array(0), jnp.zeros_like(shape), jnp.ones(shape.shape, bool))
     return lax.while_loop(lambda carry: jnp.any(carry[2]), body, start)[1]
+
+
+def host_log_gamma(rng: np.random.Generator, shape: np.ndarray) -> np.ndarray:
+    """The same on the host, where nothing is compiled: Gamma(a) is Gamma(a + 1) U^(1/a)."""
+    uniform = rng.random(shape.shape)
+    return np.log(rng.gamma(shape + 1.0)) + np.log(uniform) / shape

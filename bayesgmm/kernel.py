@@ -166,12 +166,15 @@ def _block(rows: Rows, i: Array) -> tuple[Array, Array]:
     return take(rows.blocks), take(rows.weights)
 
 
-def statistics(structure: Structure, natural: Natural, rows: Rows) -> Statistics:
+def statistics(
+    structure: Structure, natural: Natural, rows: Rows, first: int | Int[Array, ""] = 0
+) -> Statistics:
     """The fused pass: responsibilities, their statistics and the log-likelihood, over all rows.
 
     Parameters
     ----------
     natural : eta (C, K, P) and shared (C, Q).
+    first : block to begin with; then ``rows.total`` must be that of the blocks from there to ``rows.used``
     """
     eta, shared = natural
     c, k, p = eta.shape
@@ -186,8 +189,27 @@ def statistics(structure: Structure, natural: Natural, rows: Rows) -> Statistics
         return values + phi @ responsibilities.reshape(c * k, -1).T, log_likelihood + log_sum @ w
 
     start = (jnp.zeros((p, c * k), eta.dtype), jnp.zeros(c, eta.dtype))
-    values, log_likelihood = lax.fori_loop(0, rows.used, body, start)
+    values, log_likelihood = lax.fori_loop(first, rows.used, body, start)
     return Statistics(values.T.reshape(c, k, p), log_likelihood + shared @ rows.total)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def total_log_density(structure: Structure, natural: Natural, rows: Rows) -> Float[Array, " c"]:
+    """Log-likelihood (C,) of all rows, value and gradient from one pass (Fisher's identity: the gradient is T)."""
+    return statistics(structure, natural, rows).log_likelihood
+
+
+def _total_log_density_forward(structure: Structure, natural: Natural, rows: Rows):
+    found = statistics(structure, natural, rows)
+    return found.log_likelihood, (found.values, rows.total)
+
+
+def _total_log_density_backward(structure: Structure, saved: tuple[Array, Array], cotangent: Array):
+    values, total = saved
+    return Natural(cotangent[:, None, None] * values, cotangent[:, None] * total), None
+
+
+total_log_density.defvjp(_total_log_density_forward, _total_log_density_backward)
 
 
 def memberships(structure: Structure, natural: Natural, rows: Rows) -> Float[Array, "k n"]:

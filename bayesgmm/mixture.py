@@ -74,6 +74,15 @@ class Mixture(eqx.Module):
         """Some of the draws on the first axis."""
         return jax.tree.map(lambda leaf: leaf[index], self)
 
+    def with_slots(self, n_components: int) -> Mixture:
+        """The mixture (on the host) with absent components, of weight zero, added up to a number of slots."""
+        k = self.n_components
+        if k >= n_components:
+            return self
+        padded = self.permute(np.minimum(np.arange(n_components), k - 1))
+        absent = np.where(np.arange(n_components) < k, padded.log_weights, -np.inf)
+        return Mixture(self.structure, absent, padded.means, padded.covariances)
+
     def permute(self, order: Array) -> Mixture:
         """The components in another order (..., K'); fewer indices than components drop the others."""
         xp = namespace(self.means)

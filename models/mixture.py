@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 from jaxtyping import Float
+from numpy.typing import NDArray
 
-from bayesgmm.covariances import Array, PseudoMoments, Structure, get_structure, namespace
+from bayesgmm.covariances import Array, Natural, Precision, PseudoMoments, Structure, get_structure, namespace
+from bayesgmm.kernel import Rows, total_log_density
 from bayesgmm.mixture import Mixture, MixtureDistribution
 from bayesgmm.models.components import ComponentPrior, DataMoments, NormalInverseWishart
+from bayesgmm.models.prior_draws import prior_draws
 from bayesgmm.models.weights import Dirichlet, WeightPrior
+from bayesgmm.random_state import as_seed
 
 
 class FiniteMixture(eqx.Module):
@@ -23,7 +28,7 @@ class FiniteMixture(eqx.Module):
 
     Calling it with rows (N, D) runs it as a NumPyro program, so that NumPyro's own MCMC, SVI and Predictive work
     on it. Its sites are ``weights``, ``means``, the structure's scale sites, and the rows ``x``; the
-    ``covariances`` are recorded too.
+    ``covariances`` are recorded too. Calling it without rows draws new ones.
     """
 
     n_components: int = eqx.field(static=True)
@@ -35,16 +40,51 @@ class FiniteMixture(eqx.Module):
     def covariance_type(self) -> str:
         return self.structure.name
 
-    def __call__(self, x: Float[Array, "n d"]) -> None:
-        """The NumPyro program. Hyperparameters that were left open are set from the rows."""
-        x = jnp.asarray(x)
-        k, (n, d) = self.n_components, x.shape
-        model = jax.tree.map(jnp.asarray, self.resolve(x))
-        log_weights = model.weights.sites(k)
-        means, precision = model.components.sites(self.structure, k, d)
+    def __call__(
+        self, x: Float[Array, "n d"] | None = None, n_rows: int = 1, subsample_size: int | None = None
+    ) -> None:
+        """The NumPyro program. Hyperparameters that were left open are set from the rows.
+
+        Without rows, ``n_rows`` new ones are sampled at the site ``x`` (NumPyro's Predictive): the model must then be
+        resolved, ``model.resolve(rows)``, since there is nothing to set open hyperparameters from.
+
+        With ``subsample_size``, every run sees so many of the rows, drawn at random, and their likelihood counts for
+        all: minibatches, for SVI.
+        """
+        x = None if x is None else jnp.asarray(x)
+        model = self if x is None else self.resolve(x)
+        n, d = (n_rows, self.components.n_features) if x is None else x.shape
+        parameters = jax.tree.map(jnp.asarray, model).parameters(d)
+        with numpyro.plate("row", n, subsample_size=subsample_size):
+            rows = x if subsample_size is None else numpyro.subsample(x, event_dim=1)
+            numpyro.sample("x", MixtureDistribution(self.structure, *parameters), obs=rows)
+
+    def parameters(self, n_features: int) -> tuple[Array, Array, Precision]:
+        """The (resolved) program's share before the rows: log weights (K,), means (K, D) and precision, sampled."""
+        log_weights = self.weights.sites(self.n_components)
+        means, precision = self.components.sites(self.structure, self.n_components, n_features)
         numpyro.deterministic("covariances", self.structure.covariances(precision))
-        with numpyro.plate("row", n):
-            numpyro.sample("x", MixtureDistribution(self.structure, log_weights, means, precision), obs=x)
+        return log_weights, means, precision
+
+    def on_blocks(self, rows: Rows) -> None:
+        """The same (resolved) program on rows in blocks: one fused pass of the kernel gives value and gradient."""
+        natural = self.structure.natural(*self.parameters(rows.blocks.shape[1]))
+        columns = Natural(natural.eta[None], natural.shared[None])
+        numpyro.factor("x", total_log_density(self.structure, columns, rows)[0])
+
+    def prior_predictive(
+        self, n_rows: int, *, n_draws: int = 1000, random_state: Any = None
+    ) -> dict[str, NDArray[np.float64]]:
+        """Draws of the prior, and ``n_rows`` new rows ``x`` (S, n_rows, D) from each, by site.
+
+        The model must be resolved, ``model.resolve(rows)``, where hyperparameters were left open; a posterior's
+        ``model`` is.
+        """
+        for name, value in (("n_rows", n_rows), ("n_draws", n_draws)):
+            if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < 1:
+                raise ValueError(f"Expected {name} to be an integer of at least 1; got {value!r}.")
+        _ = self.components.n_features  # says where the model is not resolved, before anything is traced
+        return prior_draws(self, int(n_rows), int(n_draws), as_seed(random_state))
 
     def resolve(
         self, x: Float[Array, "n d"], sample_weight: Float[Array, " n"] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import scipy.special
 import scipy.stats
 
@@ -19,6 +20,8 @@ from bayesgmm.models.components import (
 )
 
 STRUCTURES = ["full", "tied", "diag", "spherical"]
+FIRST_QUICK = [STRUCTURES[0], *(pytest.param(name, marks=pytest.mark.slow) for name in STRUCTURES[1:])]
+"""For tests that compile much: everyday runs take the first structure, full runs all of them."""
 
 COMPONENT_PRIORS = {
     "normal_inverse_wishart": NormalInverseWishart(),

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import STRUCTURES, random_mixture, random_rows, responsibilities
+from cases import FIRST_QUICK, STRUCTURES, random_mixture, random_rows, responsibilities
 from cases import log_density as scipy_log_density
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +23,7 @@ from bayesgmm.kernel import (
 from bayesgmm.mixture import Mixture
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES)
+first_structure_quick = pytest.mark.parametrize("structure", FIRST_QUICK)
 
 
 def column(mixture, i):
@@ -146,7 +147,7 @@ def plain(structure, natural, rows):
     return log_sum + natural.shared @ structure.shared_features(rows.T)
 
 
-@every_structure
+@first_structure_quick
 def test_gradient_is_fishers_identity(structure):
     mixture, rows = example(structure, n=200, d=2, k=3)
     padded = make_rows(rows, mixture.structure, most=64)
@@ -180,7 +181,7 @@ def test_gradient_of_the_log_likelihood_is_the_statistics(structure):
     np.testing.assert_allclose(gradient.eta, out.values, rtol=1e-11, atol=1e-11)
 
 
-@every_structure
+@first_structure_quick
 def test_second_derivatives(structure):
     """Hessian by ``jax.hessian`` against central differences of the gradient; error below 1e-6 of its size."""
     mixture, rows = example(structure, n=40, d=2, k=2, c=1)
@@ -205,7 +206,7 @@ def test_second_derivatives(structure):
     np.testing.assert_allclose(hessian, numeric, atol=1e-6 * np.abs(hessian).max())
 
 
-@every_structure
+@first_structure_quick
 def test_many_traced_rows_take_the_blocked_path(structure):
     """Values and gradients agree on both sides of the switch to ``custom_vjp``."""
     rng = np.random.default_rng(4)
@@ -274,7 +275,7 @@ def test_sizes_in_a_doubling():
     assert len({round_up(n) for n in range(1025, 2049)}) == 4
 
 
-@every_structure
+@first_structure_quick
 @given(n=st.integers(1, 5000), seed=st.integers(0, 2**32 - 1))
 def test_rows_survive_their_blocks(structure, n, seed):
     rng = np.random.default_rng(seed)

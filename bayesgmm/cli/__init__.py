@@ -5,7 +5,6 @@ Nothing but click and the standard library is imported before a command runs, so
 - ``main``: the group of commands; one file for each of them.
 - ``command``: what they share: options, errors in one line, exit codes.
 - ``progress``: phases on the standard error stream.
-- ``saved``: the small JSON file that ``fit`` writes and ``predict`` reads.
 """
 
 from bayesgmm.cli.main import main

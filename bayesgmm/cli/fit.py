@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from bayesgmm.cli import command
 from bayesgmm.cli.progress import shown
+
+ENGINES = {"em": "EM", "cavi": "CAVI", "svi": "SVI", "nuts": "NUTS", "hmc": "HMC", "gibbs": "Gibbs"}
+SAMPLERS = ("nuts", "hmc", "gibbs")
 
 
 @click.command()
@@ -13,11 +18,21 @@ from bayesgmm.cli.progress import shown
 @command.columns_option
 @click.option("-k", "--components", type=click.IntRange(min=1), required=True, help="Number of components.")
 @click.option("--covariance-type", metavar="NAME", default="full", show_default=True)
-@click.option("--engine", type=click.Choice(("em", "nuts")), default="em", show_default=True)
-@click.option("--chains", type=click.IntRange(min=1), default=4, show_default=True, help="Chains of NUTS.")
-@click.option("--samples", type=click.IntRange(min=4), default=1000, show_default=True, help="Draws a chain.")
+@click.option("--engine", type=click.Choice((*ENGINES, "auto")), default="em", show_default=True)
+@click.option(
+    "--chains", type=click.IntRange(min=1), default=4, show_default=True, help="Chains of a sampler."
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=4),
+    default=1000,
+    show_default=True,
+    help="Draws a chain of a sampler.",
+)
 @command.seed_option
-@click.option("--out", metavar="FILE", help="Write the fit as JSON, for 'bayesgmm predict'.")
+@click.option(
+    "--out", metavar="FILE", help="Write the fit (netCDF), for 'bayesgmm predict' and bayesgmm.load."
+)
 @command.computing
 def fit(
     data: str,
@@ -34,13 +49,11 @@ def fit(
     command.check_folder(out)
     with shown() as progress:
         with progress.phase("loading"):
-            from bayesgmm.inference.em import EM
             from bayesgmm.inference.fit import fit as fit_model
-            from bayesgmm.inference.nuts import NUTS
             from bayesgmm.models import finite_mixture
 
             rows = command.read_data(data, columns)
-        chosen = EM() if engine == "em" else NUTS(num_chains=chains, num_samples=samples)
+        chosen = _engine(engine, chains, samples)
         with progress.phase(engine.upper()) as advance:
             model = finite_mixture(components, covariance_type)
             result = fit_model(
@@ -49,6 +62,15 @@ def fit(
         text = repr(result)
     click.echo(text)
     if out is not None:
-        from bayesgmm.cli.saved import to_json
+        result.save(out)
+        click.echo(f"wrote {out}", err=True)
 
-        command.write_text(out, to_json(result))
+
+def _engine(name: str, chains: int, samples: int) -> Any:
+    """The engine of that name; ``"auto"`` is left for ``fit`` to resolve."""
+    if name == "auto":
+        return name
+    import bayesgmm
+
+    settings = {"num_chains": chains, "num_samples": samples} if name in SAMPLERS else {}
+    return getattr(bayesgmm, ENGINES[name])(**settings)

@@ -39,8 +39,8 @@ def main() -> None:
 
     \b
     bayesgmm compare faithful --report faithful.html
-    bayesgmm fit rows.csv -k 3 --out model.json
-    bayesgmm predict new.csv --model model.json
+    bayesgmm fit rows.csv -k 3 --out model.nc
+    bayesgmm predict new.csv --model model.nc
     """
 
 

@@ -22,9 +22,9 @@ def predict(data: str, columns: str | None, model: str, out: str | None) -> None
     """Each row of DATA: its most probable component, all membership probabilities, and its log density (CSV)."""
     command.check_folder(out)
     with shown() as progress, progress.phase("predicting"):
-        from bayesgmm.cli.saved import SavedMixture
+        from bayesgmm.io import load
 
-        saved = SavedMixture.read(model)
+        saved = load(model)
         rows = command.read_data(data, columns)
         text = _as_csv(saved.predict_proba(rows), saved.score_samples(rows))
     if out is None:

@@ -47,9 +47,11 @@ def shown() -> Iterator[Progress]:
         yield Progress()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn
     from rich.progress import Progress as Bars
 
+    from bayesgmm.inference.progress import time_columns
+
     columns = (SpinnerColumn(finished_text="✓"), TextColumn("{task.description:<16}"), BarColumn())
-    with Bars(*columns, TaskProgressColumn(), TimeElapsedColumn(), console=Console(stderr=True)) as bars:
+    with Bars(*columns, TaskProgressColumn(), *time_columns(), console=Console(stderr=True)) as bars:
         yield Progress(bars)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.scipy.special import multigammaln
+from jax.scipy.special import digamma, gammaln, multigammaln
 from jaxtyping import Float
 
 from bayesgmm.covariances.structure import Array, Precision, namespace
@@ -130,4 +130,51 @@ def draw_inverse_wishart(
     root = lax.linalg.triangular_solve(
         bartlett, transpose(jnp.linalg.cholesky(scale)), left_side=True, lower=True
     )
+    return transpose(root) @ root
+
+
+def expected_precision(dof: Array, scale: Float[Array, "*lead d d"]) -> Precision:
+    """E[inverse] and half E[log det inverse] of inverse-Wishart matrices (Bishop 2006, B.80 and B.81)."""
+    d = scale.shape[-1]
+    inverse, half_log_det = invert(scale)
+    degrees = dof[..., 0] - jnp.arange(d)
+    return Precision(
+        dof * inverse, half_log_det + 0.5 * jnp.sum(digamma(0.5 * degrees) + jnp.log(2.0), axis=-1)
+    )
+
+
+def log_normaliser(dof: Array, scale: Float[Array, "*lead d d"]) -> Float[Array, "*lead"]:
+    """Log integral of ``|S|^-(dof + D + 1)/2 exp(-tr(scale S^-1) / 2)``, matrix by matrix."""
+    d = scale.shape[-1]
+    nu = dof[..., 0, 0]
+    return 0.5 * nu * d * jnp.log(2.0) + multigammaln(0.5 * nu, d) + nu * invert(scale).half_log_det
+
+
+def log_student(
+    x: Float[Array, "d b"],
+    centre: Float[Array, "k d"],
+    counts: Float[Array, " k"],
+    dof: Array,
+    scale: Float[Array, "*lead d d"],
+) -> Float[Array, "k b"]:
+    """Student's t of dof - D + 1 degrees about ``centre``, of shape matrix scale (counts + 1) / counts / degrees."""
+    d = scale.shape[-1]
+    inverse, half_log_det = invert(scale)
+    nu, shrunk = dof[..., 0, 0], counts / (counts + 1.0)
+    away = x - centre[..., None]
+    square = jnp.sum(away * (inverse @ away), axis=-2)
+    constant = gammaln(0.5 * (nu + 1.0)) - gammaln(0.5 * (nu + 1.0 - d)) + half_log_det
+    constant = constant + 0.5 * d * jnp.log(shrunk / jnp.pi)
+    return constant[..., None] - 0.5 * jnp.reshape(nu + 1.0, (-1, 1)) * jnp.log1p(shrunk[..., None] * square)
+
+
+def sample_inverse_wishart(
+    rng: np.random.Generator, dof: np.ndarray, scale: np.ndarray, n_draws: int
+) -> np.ndarray:
+    """:func:`draw_inverse_wishart` on the host: (S, ..., D, D)."""
+    shape = (n_draws, *scale.shape)
+    degrees = np.broadcast_to(dof, scale.shape)[..., 0] - np.arange(scale.shape[-1])
+    diagonal = np.sqrt(rng.chisquare(degrees, size=shape[:-1]))
+    bartlett = np.tril(rng.standard_normal(shape), -1) + diagonal[..., None] * np.eye(scale.shape[-1])
+    root = np.linalg.solve(bartlett, transpose(np.linalg.cholesky(scale)))
     return transpose(root) @ root

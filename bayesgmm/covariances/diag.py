@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
-from bayesgmm.covariances.inverse_gamma import draw_inverse_gamma, log_inverse_gamma
+from bayesgmm.covariances import inverse_gamma
 from bayesgmm.covariances.structure import LOG_2PI, Moments, Natural, Precision, Structure, namespace
 
 
@@ -107,10 +107,25 @@ class Diag(Structure):
         return 1.0 / covariances
 
     def log_prior(self, covariances, dof, scale):
-        return jnp.sum(log_inverse_gamma(covariances, dof, scale), axis=(-2, -1))
+        return jnp.sum(inverse_gamma.log_inverse_gamma(covariances, dof, scale), axis=(-2, -1))
 
     def draw_covariances(self, key, dof, scale):
-        return draw_inverse_gamma(key, dof, scale)
+        return inverse_gamma.draw_inverse_gamma(key, dof, scale)
+
+    def sample_covariances(self, rng, dof, scale, n_draws):
+        return inverse_gamma.sample_inverse_gamma(rng, dof, scale, n_draws)
+
+    def expected_precision(self, dof, scale):
+        matrix, half_log = inverse_gamma.expected_precision(dof, scale)
+        return Precision(matrix, jnp.sum(half_log, axis=-1))
+
+    def log_normaliser(self, dof, scale):
+        return jnp.sum(inverse_gamma.log_normaliser(dof, scale), axis=(-2, -1))
+
+    def log_student(self, x, centre, counts, dof, scale):
+        square = (x - centre[..., None]) ** 2
+        each = inverse_gamma.log_student(square, 1, counts[:, None, None], dof[..., None], scale[..., None])
+        return jnp.sum(each, axis=-2)
 
     def scale_shape(self, n_components, n_features):
         return (n_components, n_features)

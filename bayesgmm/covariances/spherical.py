@@ -7,7 +7,7 @@ import dataclasses
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
-from bayesgmm.covariances.inverse_gamma import draw_inverse_gamma, log_inverse_gamma
+from bayesgmm.covariances import inverse_gamma
 from bayesgmm.covariances.structure import LOG_2PI, Moments, Natural, Precision, Structure, namespace
 
 
@@ -107,7 +107,7 @@ class Spherical(Structure):
         return 1.0 / covariances
 
     def log_prior(self, covariances, dof, scale):
-        return jnp.sum(log_inverse_gamma(covariances, dof, scale), axis=-1)
+        return jnp.sum(inverse_gamma.log_inverse_gamma(covariances, dof, scale), axis=-1)
 
     def temper(self, precision, factor, n_features):
         xp = namespace(precision.matrix)
@@ -118,7 +118,22 @@ class Spherical(Structure):
         return xp.sqrt(xp.mean(values**2))
 
     def draw_covariances(self, key, dof, scale):
-        return draw_inverse_gamma(key, dof, scale)
+        return inverse_gamma.draw_inverse_gamma(key, dof, scale)
+
+    def sample_covariances(self, rng, dof, scale, n_draws):
+        return inverse_gamma.sample_inverse_gamma(rng, dof, scale, n_draws)
+
+    def expected_precision(self, dof, scale):
+        return Precision(*inverse_gamma.expected_precision(dof, scale))
+
+    def log_normaliser(self, dof, scale):
+        return jnp.sum(inverse_gamma.log_normaliser(dof, scale), axis=-1)
+
+    def log_student(self, x, centre, counts, dof, scale):
+        square = jnp.sum((x - centre[..., None]) ** 2, axis=-2)
+        return inverse_gamma.log_student(
+            square, x.shape[0], counts[:, None], dof[..., None], scale[..., None]
+        )
 
     def scale_shape(self, n_components, n_features):
         return (n_components,)

@@ -231,6 +231,45 @@ class Structure(abc.ABC):
             f"Covariances of structure {self.name!r} have no conditional draws, so Gibbs cannot sample them. Use NUTS."
         )
 
+    # ---- the conjugate posterior in closed form: variational inference
+
+    def expected_precision(self, dof: Array, scale: Array) -> Precision:
+        """E[precision] and half E[log det precision] under the inverse Wishart (inverse gammas).
+
+        ``dof`` broadcasts to ``scale``, which is shaped like the covariances.
+        """
+        raise ValueError(self._no_closed_form())
+
+    def log_normaliser(self, dof: Array, scale: Array) -> Float[Array, "*lead"]:
+        """Log integral of the unnormalised inverse Wishart (inverse gammas), over all covariances."""
+        raise ValueError(self._no_closed_form())
+
+    def log_student(
+        self,
+        x: Float[Array, "d b"],
+        centre: Float[Array, "k d"],
+        counts: Float[Array, " k"],
+        dof: Array,
+        scale: Array,
+    ) -> Float[Array, "k b"]:
+        """Log predictive density of a row: ``N(x | mu, Sigma)`` with both integrated out of the conjugate posterior.
+
+        Student's t (Murphy 2007, section 9): mu | Sigma ~ N(centre, Sigma / counts), Sigma ~ IW(dof, scale).
+        """
+        raise ValueError(self._no_closed_form())
+
+    def sample_covariances(
+        self, rng: np.random.Generator, dof: np.ndarray, scale: np.ndarray, n_draws: int
+    ) -> np.ndarray:
+        """:meth:`draw_covariances` on the host, ``n_draws`` of them, with nothing to compile."""
+        raise ValueError(self._no_closed_form())
+
+    def _no_closed_form(self) -> str:
+        return (
+            f"Covariances of structure {self.name!r} have no conjugate posterior in closed form, so CAVI cannot fit "
+            "them. Use NUTS."
+        )
+
     def temper(self, precision: Precision, factor: Array, n_features: int) -> Precision:
         """The precision times a scalar."""
         xp = namespace(precision.matrix)

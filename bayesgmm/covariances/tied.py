@@ -108,6 +108,18 @@ class Tied(Structure):
     def draw_covariances(self, key, dof, scale):
         return dense.draw_inverse_wishart(key, dof, scale)
 
+    def sample_covariances(self, rng, dof, scale, n_draws):
+        return dense.sample_inverse_wishart(rng, dof, scale, n_draws)
+
+    def expected_precision(self, dof, scale):
+        return dense.expected_precision(dof, scale)
+
+    def log_normaliser(self, dof, scale):
+        return dense.log_normaliser(dof, scale)
+
+    def log_student(self, x, centre, counts, dof, scale):
+        return dense.log_student(x, centre, counts, dof, scale)
+
     def scale_shape(self, n_components, n_features):
         return (n_features,)
 

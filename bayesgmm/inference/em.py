@@ -187,6 +187,7 @@ def _result(
         set_aside=int(np.sum(~healthy & (objective > objective[best]))),
         degeneracies=degeneracy_warnings(mixture, problem),
         seconds=seconds,
+        seed=problem.seed,
     )
 
 

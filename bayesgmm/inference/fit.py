@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Callable
 from typing import Any
 
 from bayesgmm.data import Standardisation, as_data, check_fit, check_sample_weight
+from bayesgmm.inference.auto import Auto
 from bayesgmm.inference.em import EM
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.progress import progress_reporter
@@ -22,6 +25,7 @@ def fit(
     sample_weight: Any = None,
     random_state: Any = None,
     progress: bool | Callable[[str, int, int], None] = False,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Any:
     """Fit a model to data with an engine.
 
@@ -29,11 +33,14 @@ def fit(
     ----------
     x : rows (N, D): an array, a data frame, the path of a CSV or Parquet file, or a bundled data set's name
     model : what is believed, such as ``models.finite_mixture(3)``
-    engine : how it is computed: ``EM()`` (the default), ``NUTS()``, ``Gibbs()``
+    engine : how it is computed: ``EM()`` (the default), ``HMC()``, ``NUTS()``, ``Gibbs()``; ``"auto"`` lets a pilot
+        choose among those that sample
     start : where to start: a result, a :class:`Mixture` (in the data's units) or labels (N,); None looks itself
     sample_weight : (N,) weights of the rows; a weight of 2 is two such rows
     random_state : int, numpy Generator, JAX key or None; the same one gives the same result
     progress : True shows progress on the standard error stream; a function is called with (phase, done, total)
+    checkpoint : a file that a sampler writes as it goes; a run that was killed, called again with the same arguments
+        and on the same machine, goes on from it and makes the very same draws
 
     Returns
     -------
@@ -44,12 +51,17 @@ def fit(
     ValueError, TypeError
         If the data, the model or the start cannot be used; the message names the row, column or argument.
     """
-    engine = EM() if engine is None else engine
+    engine = EM() if engine is None else Auto() if isinstance(engine, str) and engine == "auto" else engine
     if isinstance(engine, type) or not hasattr(engine, "run"):
         got = engine.__name__ if isinstance(engine, type) else type(engine).__name__
-        raise TypeError(f"Expected engine to be an engine such as EM() or NUTS(); got {got}.")
+        raise TypeError(f"Expected engine to be an engine such as EM() or NUTS(), or 'auto'; got {got}.")
+    if checkpoint is not None and not getattr(engine, "resumes", False):
+        raise ValueError(
+            f"Expected no checkpoint for {type(engine).__name__}; HMC, NUTS and Gibbs can go on from one."
+        )
     with progress_reporter(progress) as report:
-        return engine.run(prepare(x, model, start, sample_weight, random_state, report))
+        problem = prepare(x, model, start, sample_weight, random_state, report)
+        return engine.run(dataclasses.replace(problem, checkpoint=checkpoint))
 
 
 def prepare(x, model, start=None, sample_weight=None, random_state=None, progress=None) -> Problem:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -16,6 +15,9 @@ from numpy.typing import NDArray
 from bayesgmm.covariances import Array
 from bayesgmm.float64 import in_float64, to_device
 from bayesgmm.inference.chain_starts import em_start, first_states, starting_labels
+from bayesgmm.inference.checkpoint import Checkpoint
+from bayesgmm.inference.chunks import FEWEST, Length, run_chunks
+from bayesgmm.inference.clock import Clock
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.sweep import ChainState, log_prior, sweep
 from bayesgmm.kernel import Rows, make_rows
@@ -24,7 +26,6 @@ from bayesgmm.posterior.assemble import assemble
 from bayesgmm.posterior.posterior import Posterior
 
 CHUNK = 100  # kept draws between two looks from the host
-FEWEST = 20  # draws a chain below which an interrupted run is not worth a result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Gibbs:
     num_samples: int = 2000
     thin: int = 1
 
+    resumes: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
         for name, least in (("num_chains", 1), ("num_warmup", 0), ("num_samples", FEWEST), ("thin", 1)):
             value = getattr(self, name)
@@ -66,10 +69,11 @@ class Gibbs:
                 "Expected no sample_weight for Gibbs; weights are EM's. Repeat or drop rows instead."
             )
         problem.model.components.check_gibbs()
-        began = time.perf_counter()
+        checkpoint = None if problem.checkpoint is None else Checkpoint(problem.checkpoint, problem, self)
+        clock = Clock()
         start = em_start(problem)
-        seconds = {"EM start": time.perf_counter() - began}
-        kept, remarks = _sample(self, problem, start, seconds)
+        clock.lap("EM start")
+        kept, remarks = _sample(self, problem, start, clock, checkpoint)
         remarks += problem.model.weights.remarks(
             np.exp(kept.state.mixture.log_weights).reshape(-1, _slots(kept))
         )
@@ -77,7 +81,7 @@ class Gibbs:
         hyper = _in_user_units(problem, kept.state)
         stats = {"lp": kept.log_prior + kept.log_likelihood}
         return assemble(
-            problem, self, start, kept.state.mixture, stats, {}, seconds, hyper=hyper, remarks=remarks
+            problem, self, start, kept.state.mixture, stats, {}, clock.seconds, hyper=hyper, remarks=remarks
         )
 
 
@@ -90,37 +94,21 @@ class Draws(NamedTuple):
 
 
 def _sample(
-    engine: Gibbs, problem: Problem, start: Any, seconds: dict[str, float]
+    engine: Gibbs, problem: Problem, start: Any, clock: Clock, checkpoint: Checkpoint | None
 ) -> tuple[Draws, tuple[str, ...]]:
     """The draws (chains, draws, ...) in standardised units, on the host, and words on how it went."""
     model, rows, state, key = _begin(engine, problem, start)
-    total = engine.num_warmup + engine.num_samples
-    chunks: list[Draws] = []
-    remarks: tuple[str, ...] = ()
-    began = time.perf_counter()
-    try:
-        for done in range(0, total, CHUNK):
-            problem.tell("sampling", done, total)
-            state, chunk = _advance(model, rows, state, key, np.asarray(done), np.asarray(engine.thin))
-            chunks.append(chunk)
-            if done == 0:
-                seconds["compiling Gibbs"] = time.perf_counter() - began
-        problem.tell("sampling", total, total)
-    except KeyboardInterrupt:
-        drawn = min(len(chunks) * CHUNK, total) - engine.num_warmup
-        if drawn < FEWEST:
-            raise
-        remarks = (
-            f"Interrupted: {drawn} of {engine.num_samples} draws a chain were made. The rest of this result speaks of "
-            "those.",
-        )
-    kept = jax.tree.map(lambda *parts: _by_chain(parts)[:, engine.num_warmup : total], *chunks)
-    seconds["sampling"] = time.perf_counter() - began - seconds.get("compiling Gibbs", 0.0)
+
+    def advance(state: ChainState, done: int) -> tuple[ChainState, Draws]:
+        return _advance(model, rows, state, key, np.asarray(done), np.asarray(engine.thin))
+
+    saved = None
+    if checkpoint is not None:
+        saved = checkpoint.load(state, Draws(state, np.zeros(()), np.zeros(())))
+    length = Length(engine.num_warmup, engine.num_samples, CHUNK)
+    _, kept, remarks = run_chunks(problem, "Gibbs", advance, state, length, clock, checkpoint, saved)
+    clock.lap("sampling")
     return kept, remarks
-
-
-def _by_chain(parts: tuple[NDArray, ...]) -> NDArray:
-    return np.swapaxes(np.concatenate(parts), 0, 1)
 
 
 @in_float64

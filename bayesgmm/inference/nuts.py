@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -16,24 +15,19 @@ from numpyro.infer.hmc import hmc
 from numpyro.infer.util import ParamInfo
 
 from bayesgmm.covariances import Array
-from bayesgmm.float64 import in_float64
-from bayesgmm.inference.em import EM
+from bayesgmm.inference.gradient_sampling import CHUNK, At, Kept, check_settings, sample_posterior
 from bayesgmm.inference.problem import Problem
-from bayesgmm.inference.result import EMResult
-from bayesgmm.inference.target import Target, mixtures
-from bayesgmm.inference.warm_start import WarmStart, dispersed_starts, warm_start
-from bayesgmm.posterior.assemble import assemble
+from bayesgmm.inference.target import Chart, Target
 from bayesgmm.posterior.posterior import Posterior
-
-CHUNK = 50  # steps between two looks from the host
 
 
 @dataclasses.dataclass(frozen=True)
 class NUTS:
     """The No-U-Turn sampler (Hoffman & Gelman 2014), NumPyro's, started where EM ended.
 
-    Position, metric and a first step size come from the EM fit (see :mod:`bayesgmm.inference.warm_start`); the
-    warm-up only adapts the step size and lets the dispersed chains settle.
+    Positions, metrics and a first step size come from the modes near EM's optima (see
+    :mod:`bayesgmm.inference.modes` and :mod:`bayesgmm.inference.warm_start`); the warm-up only adapts the step size and
+    lets the dispersed chains settle.
 
     Parameters
     ----------
@@ -50,119 +44,70 @@ class NUTS:
     target_accept_prob: float = 0.8
     max_tree_depth: int = 10
 
+    resumes: ClassVar[bool] = True
+
     def __post_init__(self) -> None:
-        for name, least in (
-            ("num_chains", 1),
-            ("num_warmup", 20),
-            ("num_samples", 20),
-            ("max_tree_depth", 1),
-        ):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-                raise ValueError(f"Expected {name} to be an integer of at least {least}; got {value!r}.")
-        if not isinstance(self.target_accept_prob, float) or not 0 < self.target_accept_prob < 1:
-            raise ValueError(f"Expected target_accept_prob between 0 and 1; got {self.target_accept_prob!r}.")
+        least = (("num_chains", 1), ("num_warmup", 20), ("num_samples", 20), ("max_tree_depth", 1))
+        check_settings(self, least)
 
     def run(self, problem: Problem) -> Posterior:
         """Sample one problem's posterior (``bayesgmm.fit`` prepares it)."""
-        if not np.all(problem.sample_weight == 1):
-            raise ValueError(
-                "Expected no sample_weight for NUTS; weights are EM's. Repeat or drop rows instead."
-            )
-        clock = _Clock()
-        start = _em_start(problem)
-        clock.lap("EM start")
-        draws, stats, notes = _sample(self, problem, start, clock)
-        return assemble(problem, self, start, draws, stats, notes, clock.seconds)
+        return sample_posterior(self, problem)
+
+    def begin(self, target: Target, charts: Chart, at: At, accept: float, seed: int) -> Any:
+        """The chains' first state."""
+        keys = jax.random.split(jax.random.key(seed), self.num_chains)
+        info = ParamInfo(*map(jnp.asarray, at))
+        return _initial_states(self._static(), target, charts, info, keys, np.asarray(accept))
+
+    def advance(self, target: Target, charts: Chart, state: Any, done: int, accept: float, seed: int):
+        """CHUNK steps of every chain; NumPyro's state counts them itself."""
+        return _advance(self._static(), target, charts, state, np.asarray(accept))
+
+    def _static(self) -> tuple[int, int]:
+        return self.num_warmup, self.max_tree_depth
 
 
-class _Draws(NamedTuple):
-    """What is kept of each step (chains, draws, ...)."""
-
-    u: Array
-    lp: Array
-    energy: Array
-    n_steps: Array
-    acceptance_rate: Array
-    diverging: Array
-    step_size: Array
-
-
-def _em_start(problem: Problem) -> EMResult:
-    """The caller's EM fit, or one of our own: of the same posterior where the prior is conjugate."""
-    if isinstance(problem.start, EMResult) and problem.start.covariance_type == problem.model.covariance_type:
-        problem.start_mixture()  # checks that it fits the model
-        return problem.start
-    conjugate = problem.model.components.conjugate
-    return (EM(objective="posterior") if conjugate else EM(objective="likelihood")).run(problem)
-
-
-@in_float64
-def _sample(engine: NUTS, problem: Problem, start: EMResult, clock: _Clock):
-    """Draws as mixtures (chains, draws, ...) in standardised units, and the sampler's statistics."""
-    model = jax.tree.map(jnp.asarray, problem.standard_model())
-    warm = warm_start(
-        model, jnp.asarray(problem.rows), dataclasses.replace(problem, start=start).start_mixture()
-    )
-    clock.lap("warm start")
-    problem.tell("sampling", 0, engine.num_warmup + engine.num_samples)
-    keys = jax.random.split(jax.random.key(problem.seed), engine.num_chains)
-    at = ParamInfo(*map(jnp.asarray, dispersed_starts(warm.target, engine.num_chains, problem.seed)))
-    states = _initial_states(engine, warm.target, at, keys)
-    chunks = []
-    total = engine.num_warmup + engine.num_samples
-    for done in range(0, total, CHUNK):
-        states, chunk = _advance(engine, warm.target, states)
-        chunks.append(jax.tree.map(np.asarray, chunk))
-        if done == 0:
-            clock.lap("compiling NUTS")
-        problem.tell("sampling", min(done + CHUNK, total), total)
-    kept = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1)[:, engine.num_warmup : total], *chunks)
-    clock.lap("sampling")
-    clock.lap("sampling")
-    flat = mixtures(warm.target, jnp.asarray(kept.u.reshape(-1, kept.u.shape[-1])))
-    draws = jax.tree.map(lambda a: a.reshape(*kept.u.shape[:2], *a.shape[1:]), flat)
-    stats = {name: value for name, value in kept._asdict().items() if name != "u"}
-    return draws, stats, warm_start_notes(warm)
-
-
-def _kernels(engine: NUTS, target: Target, at: ParamInfo, key: Array):
+def _kernels(static: tuple[int, int], target: Target, chart: Chart, at: ParamInfo, key: Array, accept: Array):
     """NumPyro's kernel on the target and its first state.
 
     NumPyro sets the kernel up inside ``init``, which is therefore called in every trace; with potential and
     gradient given, that costs nothing.
     """
-    init, step = hmc(potential_fn_gen=lambda target: target.potential, algo="NUTS")
+    init, step = hmc(potential_fn_gen=lambda target, chart: partial(chart.potential, target), algo="NUTS")
+    num_warmup, max_tree_depth = static
     state = init(
         at,
-        engine.num_warmup,
+        num_warmup,
         step_size=at.z.size**-0.25,
         adapt_mass_matrix=False,  # the factor of the warm start is the metric
-        target_accept_prob=engine.target_accept_prob,
-        max_tree_depth=engine.max_tree_depth,
-        model_args=(target,),
+        target_accept_prob=accept,
+        max_tree_depth=max_tree_depth,
+        model_args=(target, chart),
         rng_key=key,
     )
-    return state, partial(step, model_args=(target,))
+    return state, partial(step, model_args=(target, chart))
 
 
 @eqx.filter_jit
-def _initial_states(engine: NUTS, target: Target, at: ParamInfo, keys: Array):
+def _initial_states(static, target: Target, charts: Chart, at: ParamInfo, keys: Array, accept: Array):
     """The chains' first states (chains, ...)."""
-    return jax.vmap(lambda at, key: _kernels(engine, target, at, key)[0])(at, keys)
+    return jax.vmap(lambda chart, at, key: _kernels(static, target, chart, at, key, accept)[0])(
+        charts, at, keys
+    )
 
 
 @eqx.filter_jit
-def _advance(engine: NUTS, target: Target, states) -> tuple[Any, _Draws]:
+def _advance(static, target: Target, charts: Chart, states, accept: Array) -> tuple[Any, Kept]:
     """CHUNK steps of every chain; the same program serves warm-up and sampling."""
 
-    def one(state):
+    def one(chart: Chart, state: Any) -> tuple[Any, Kept]:
         at = ParamInfo(state.z, state.potential_energy, state.z_grad)
-        _, step = _kernels(engine, target, at, state.rng_key)
+        _, step = _kernels(static, target, chart, at, state.rng_key, accept)
 
         def body(state, _):
             state = step(state)
-            kept = _Draws(
+            kept = Kept(
                 state.z,
                 -state.potential_energy,
                 state.energy,
@@ -175,26 +120,5 @@ def _advance(engine: NUTS, target: Target, states) -> tuple[Any, _Draws]:
 
         return lax.scan(body, state, length=CHUNK)
 
-    return jax.vmap(one)(states)
-
-
-def warm_start_notes(warm: WarmStart) -> dict[str, float]:
-    """What the result keeps of the warm start."""
-    return {
-        "log_joint_at_mode": -warm.potential,
-        "newton_decrement": warm.gradient_norm,
-        "newton_steps": warm.n_newton,
-    }
-
-
-class _Clock:
-    """Seconds by phase."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self.last = time.perf_counter()
-
-    def lap(self, phase: str) -> None:
-        now = time.perf_counter()
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + now - self.last
-        self.last = now
+    states, kept = jax.vmap(one)(charts, states)
+    return states, jax.tree.map(lambda a: jnp.swapaxes(a, 0, 1), kept)

@@ -30,6 +30,11 @@ class Problem:
     seed: int
     start: Any = None
     progress: Callable[[str, int, int], None] | None = None
+    checkpoint: Any = None
+
+    def without_start(self) -> Problem:
+        """The same task, to be started anew."""
+        return dataclasses.replace(self, start=None)
 
     def tell(self, phase: str, done: int, total: int) -> None:
         """Report progress to whoever listens."""
@@ -73,15 +78,24 @@ class Problem:
         user = mixture.rescale(self.standardisation.scale, self.standardisation.shift)
         return log_likelihood, log_likelihood + _log_prior(self.model, user)
 
-    def start_mixture(self) -> Mixture:
-        """The caller's start as a mixture in standardised units."""
+    def start_mixture(self, spare: bool = False) -> Mixture:
+        """The caller's start as a mixture in standardised units.
+
+        With ``spare`` it may have fewer components than the model: the other slots are absent (log weight -inf).
+        """
         start = self.start
         if hasattr(start, "mixture"):  # a result
-            restored = start.mixture.rescale(start.standardisation.scale, start.standardisation.shift)
-            return self._checked(restored)
+            start = start.mixture.rescale(start.standardisation.scale, start.standardisation.shift)
         if isinstance(start, Mixture):
-            return self._checked(start)
-        return self._from_labels(np.asarray(start))
+            return self._checked(start.with_slots(self.model.n_components) if spare else start)
+        return self._from_labels(self.start_labels())
+
+    @property
+    def starts_from_labels(self) -> bool:
+        """Whether the caller's start is labels rather than a mixture."""
+        return self.start is not None and not (
+            isinstance(self.start, Mixture) or hasattr(self.start, "mixture")
+        )
 
     def _checked(self, mixture: Mixture) -> Mixture:
         k, d = self.model.n_components, self.observed.n_features
@@ -98,8 +112,9 @@ class Problem:
         host = Mixture(mixture.structure, *(np.asarray(a, float) for a in _leaves(mixture)))
         return host.rescale(1.0 / scale, -shift / scale)
 
-    def _from_labels(self, labels: NDArray) -> Mixture:
-        k = self.model.n_components
+    def start_labels(self) -> NDArray[np.intp]:
+        """The caller's labels (N,), numbered from 0 without gaps."""
+        k, labels = self.model.n_components, np.asarray(self.start)
         if labels.shape != (self.observed.n_rows,):
             raise ValueError(
                 f"Expected start to be a result, a Mixture, or labels of shape ({self.observed.n_rows},); "
@@ -112,6 +127,10 @@ class Problem:
         _, codes = np.unique(labels, return_inverse=True)
         if codes.max() + 1 > k:
             raise ValueError(f"Expected labels of at most {k} clusters in start; got {codes.max() + 1}.")
+        return codes.astype(np.intp)
+
+    def _from_labels(self, labels: NDArray[np.intp]) -> Mixture:
+        k, codes = self.model.n_components, labels
         one_hot = labels_to_one_hot(codes, k)[None] * self.sample_weight
         start = mixtures_from_responsibilities(self.model.structure, self.rows, one_hot, shrink=True)
         return Mixture(start.structure, *(a[0] for a in _leaves(start)))

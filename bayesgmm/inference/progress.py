@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 Reporter = Callable[[str, int, int], None]
 
@@ -23,17 +24,10 @@ def progress_reporter(progress: bool | Reporter) -> Iterator[Reporter | None]:
 @contextlib.contextmanager
 def _bars() -> Iterator[Reporter]:
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (TextColumn("{task.description:>12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bars:
+    columns = (TextColumn("{task.description:>12}"), BarColumn(), MofNCompleteColumn(), *time_columns())
+    with Progress(*columns, console=Console(stderr=True)) as bars:
         tasks = {}
 
         def report(phase: str, done: int, total: int) -> None:
@@ -42,3 +36,18 @@ def _bars() -> Iterator[Reporter]:
             bars.update(tasks[phase], completed=done, total=total)
 
         yield report
+
+
+def time_columns() -> tuple[Any, ...]:
+    """Time taken, steps a second, and time remaining at that rate."""
+    from rich.progress import ProgressColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        """Steps a second of late, or over all once finished."""
+
+        def render(self, task: Any) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text("" if speed is None else f"{speed:.4g}/s", style="progress.data.speed")
+
+    return TimeElapsedColumn(), Rate(), TimeRemainingColumn()

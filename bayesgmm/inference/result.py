@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from functools import cached_property
+from os import PathLike
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from bayesgmm.criteria import information
 from bayesgmm.data import Data, Standardisation
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.standard_errors import StandardErrors, information_errors
+from bayesgmm.io import save
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 from bayesgmm.posterior.predict import MixturePredictor, classification_entropies
@@ -46,6 +48,7 @@ class EMResult(MixturePredictor):
     restarts : final objective of every start, -inf where it failed
     set_aside : starts that ended higher, but in a spike, and were therefore not chosen
     degeneracies : components that the likelihood likes and a statistician does not, in words
+    seed : of the random numbers, where ``fit`` made it
     """
 
     observed: Data
@@ -63,6 +66,7 @@ class EMResult(MixturePredictor):
     set_aside: int
     degeneracies: tuple[str, ...]
     seconds: float
+    seed: int | None = None
 
     kind = "EM"
 
@@ -73,8 +77,10 @@ class EMResult(MixturePredictor):
 
     @cached_property
     def problem(self) -> Problem:
-        """The task that was solved: standardised rows, the resolved model; without start and seed."""
-        return Problem(self.observed, self.model, self.standardisation, self.sample_weight, seed=0)
+        """The task that was solved: standardised rows, the resolved model; without its start."""
+        return Problem(
+            self.observed, self.model, self.standardisation, self.sample_weight, seed=self.seed or 0
+        )
 
     @cached_property
     def _user(self) -> Mixture:
@@ -140,6 +146,10 @@ class EMResult(MixturePredictor):
         there are none: an empty component, a spike, no strict maximum, a fit that has not converged.
         """
         return information_errors(self)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write it to one netCDF file, which :func:`bayesgmm.load` reads back."""
+        save(self, path)
 
     def __repr__(self) -> str:
         from bayesgmm.tables import component_table

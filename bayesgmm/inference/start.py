@@ -103,8 +103,10 @@ def _kmeans(rows: NDArray[np.float64], n_components: int, rng: np.random.Generat
     from sklearn.cluster import KMeans
 
     seed = int(rng.integers(2**31))
-    distinct = min(n_components, len(np.unique(rows, axis=0)))
-    return KMeans(distinct, n_init=1, random_state=seed).fit(rows).labels_.astype(np.intp)
+    distinct = len(np.unique(rows[:, 0]))  # at least so many distinct rows
+    if distinct < n_components:
+        distinct = len(np.unique(rows, axis=0))
+    return KMeans(min(n_components, distinct), n_init=1, random_state=seed).fit(rows).labels_.astype(np.intp)
 
 
 def _random_centres(

@@ -1,12 +1,12 @@
-"""The density that gradient-based engines see: a NumPyro program in whitened unconstrained coordinates.
+"""The density that gradient-based engines see: a NumPyro program in unconstrained coordinates, whitened.
 
 Everything that changes between fits (rows, hyperparameters, centre, factor) is an array inside, so a compiled
-program serves every fit of the same shapes.
+program serves every fit of the same shapes, and rows are padded, so that a few more of them change no shape.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -18,55 +18,74 @@ from numpy.typing import NDArray
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
 from bayesgmm.covariances import Array
+from bayesgmm.kernel import Rows
+from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 
 
 class Target(eqx.Module):
-    """``-log p(x, theta)`` as a function of ``u``, with ``theta = centre + factor u`` unconstrained.
+    """``-log p(x, theta)`` as a function of unconstrained ``theta``.
 
     Attributes
     ----------
     model : resolved, in standardised units
-    rows : (N, D) standardised
+    rows : standardised, in blocks
     sites : unconstrained values of the sites; only their shapes matter
-    centre : (P,)
-    factor : (P, P)
     """
 
     model: FiniteMixture
-    rows: Float[Array, "n d"]
+    rows: Rows
     sites: dict[str, Array]
-    centre: Float[Array, " p"]
-    factor: Float[Array, "p p"]
 
     @classmethod
-    def at(cls, model: FiniteMixture, rows: Array, values: dict[str, Array]) -> Target:
-        """Centred at given (constrained) values of the sites, with the identity as factor."""
-        sites = _unconstrained(model, rows, values)
-        centre, _ = ravel_pytree(sites)
-        return cls(model, rows, sites, centre, jnp.eye(centre.size))
+    def at(cls, model: FiniteMixture, rows: Rows, mixture: Mixture) -> tuple[Target, NDArray[np.float64]]:
+        """The target, and theta (P,) at a mixture."""
+        sites = _unconstrained(model, rows, model.to_sites(mixture))
+        target = cls(model, rows, sites)
+        return target, target.theta_of(mixture)
 
-    def whitened(self, centre: Array, factor: Array) -> Target:
-        """The same density in other coordinates."""
-        return Target(self.model, self.rows, self.sites, centre, factor)
+    def theta_of(self, mixture: Mixture) -> NDArray[np.float64]:
+        """Theta (P,) at a mixture, on the host."""
+        sites = _unconstrained(self.model, self.rows, self.model.to_sites(mixture))
+        return np.concatenate([np.ravel(sites[name]) for name in sorted(sites)])
 
-    def theta(self, u: Float[Array, " p"]) -> Float[Array, " p"]:
-        return self.centre + self.factor @ u
+    @property
+    def size(self) -> int:
+        """P, the number of coordinates."""
+        return sum(np.size(value) for value in self.sites.values())
 
-    def potential_of_theta(self, theta: Float[Array, " p"]) -> Array:
-        """Negative log joint at unconstrained coordinates."""
-        _, unravel = ravel_pytree(self.sites)
-        return potential_energy(self.model, (self.rows,), {}, unravel(theta))
+    def potential(self, theta: Float[Array, " p"]) -> Array:
+        """Negative log joint."""
+        return potential_energy(self.model.on_blocks, (self.rows,), {}, self._unravel(theta))
 
-    def potential(self, u: Float[Array, " p"]) -> Array:
+    def mixture(self, theta: Float[Array, " p"]) -> Any:
+        """The mixture."""
+        return self.model.from_sites(self.values(theta))
+
+    def values(self, theta: Float[Array, " p"]) -> dict[str, Array]:
+        """The sites' (constrained) values."""
+        return constrain_fn(self.model.on_blocks, (self.rows,), {}, self._unravel(theta))
+
+    def _unravel(self, theta: Array) -> dict[str, Array]:
+        return ravel_pytree(self.sites)[1](theta)
+
+
+class Chart(NamedTuple):
+    """Coordinates u with ``theta = centre + factor u``, in which a mode is nearly a standard normal.
+
+    ``centre`` (..., P) and ``factor`` (..., P, P); a leading axis is one of chains, each with coordinates of its own.
+    """
+
+    centre: Float[Array, "*lead p"]
+    factor: Float[Array, "*lead p p"]
+
+    def theta(self, u: Float[Array, "*lead p"]) -> Float[Array, "*lead p"]:
+        """Unconstrained coordinates."""
+        return self.centre + (self.factor @ u[..., None])[..., 0]
+
+    def potential(self, target: Target, u: Float[Array, " p"]) -> Array:
         """Negative log joint at whitened coordinates."""
-        return self.potential_of_theta(self.theta(u))
-
-    def mixture(self, u: Float[Array, " p"]) -> Any:
-        """The mixture at whitened coordinates."""
-        _, unravel = ravel_pytree(self.sites)
-        sites = constrain_fn(self.model, (self.rows,), {}, unravel(self.theta(u)))
-        return self.model.from_sites(sites)
+        return target.potential(self.theta(u))
 
 
 BATCH = 32  # points whose gradients are taken at once; one compiled program serves every use
@@ -90,7 +109,7 @@ def gradients(target: Target, theta: NDArray[np.float64]) -> tuple[NDArray[np.fl
 
 @eqx.filter_jit
 def _gradients(target: Target, theta: Float[Array, "s p"]) -> tuple[Array, Array]:
-    return jax.vmap(jax.value_and_grad(target.potential_of_theta))(theta)
+    return jax.vmap(jax.value_and_grad(target.potential))(theta)
 
 
 def derivatives(target: Target, theta: NDArray[np.float64]):
@@ -107,11 +126,20 @@ def derivatives(target: Target, theta: NDArray[np.float64]):
 
 
 @eqx.filter_jit
-def _unconstrained(model: FiniteMixture, rows: Array, values: dict[str, Array]) -> dict[str, Array]:
-    return unconstrain_fn(model, (rows,), {}, values)
+def _unconstrained(model: FiniteMixture, rows: Rows, values: dict[str, Array]) -> dict[str, Array]:
+    return unconstrain_fn(model.on_blocks, (rows,), {}, values)
+
+
+PIECE = 1000  # draws turned into mixtures at once, so that other numbers of draws compile nothing
+
+
+def mixtures(target: Target, theta: Float[Array, "s p"]) -> Any:
+    """The mixtures (S, ...), on the host, at unconstrained coordinates."""
+    padded = theta[np.minimum(np.arange(-(-len(theta) // PIECE) * PIECE), len(theta) - 1)]
+    parts = [_mixtures(target, padded[i : i + PIECE]) for i in range(0, len(padded), PIECE)]
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(theta)], *parts)
 
 
 @eqx.filter_jit
-def mixtures(target: Target, u: Float[Array, "s p"]) -> Any:
-    """The mixtures (S, ...) at whitened coordinates."""
-    return jax.vmap(target.mixture)(u)
+def _mixtures(target: Target, theta: Float[Array, "s p"]) -> Any:
+    return jax.vmap(target.mixture)(jnp.asarray(theta))

@@ -1,4 +1,4 @@
-"""From an EM fit to a place, a metric and dispersed starts for gradient-based sampling.
+"""From a mixture to a mode, a metric and a weight for gradient-based sampling.
 
 EM's optimum is where to look; Newton then goes to the mode of the very density that will be sampled (the model's
 own priors and coordinates), and the Hessian there gives the Laplace approximation ``N(mode, C C')``. Chains run
@@ -13,31 +13,52 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.inference.target import Target, derivatives, gradients
-from bayesgmm.mixture import Mixture
-from bayesgmm.models import FiniteMixture
+from bayesgmm.inference.target import Chart, Target, derivatives, gradients
 
 NEWTON_STEPS = 50
+SADDLES = 2  # saddles that Newton leaves along their steepest way down before giving up
+NUDGE = 0.1
 FLOOR = 0.04  # least curvature: no direction is taken to be wider than a standard deviation of 5
+LOG_2PI = 1.8378770664093453
 
 
-class WarmStart(NamedTuple):
-    """A whitened target, and how good the mode is."""
+class Mode(NamedTuple):
+    """Where Newton ended: unconstrained coordinates, a factor C with C C' the inverse Hessian, and how good it is.
 
-    target: Target
+    ``definite`` says whether the Hessian was positive definite, so that this is a maximum and no saddle.
+    """
+
+    theta: NDArray[np.float64]
+    factor: NDArray[np.float64]
     potential: float
     gradient_norm: float
     n_newton: int
+    definite: bool
+
+    @property
+    def chart(self) -> Chart:
+        """The coordinates that whiten it."""
+        return Chart(self.theta, self.factor)
+
+    @property
+    def log_mass(self) -> float:
+        """Log of the posterior mass about the mode by Laplace's method, up to a constant that all modes share."""
+        return -self.potential + 0.5 * self.theta.size * LOG_2PI + float(np.linalg.slogdet(self.factor)[1])
 
 
-def warm_start(model: FiniteMixture, rows, mixture: Mixture) -> WarmStart:
-    """Newton from a mixture to the mode of ``model`` (resolved, standardised); to be run in float64."""
-    target = Target.at(model, rows, model.to_sites(mixture))
-    theta, value, gradient, hessian, steps = _newton(target, np.asarray(target.centre))
-    values, vectors = np.linalg.eigh(hessian)
+def find_mode(target: Target, theta: NDArray[np.float64]) -> Mode:
+    """Newton from unconstrained coordinates to the mode near them, past saddles; to be run in float64."""
+    steps = 0
+    for left in reversed(range(SADDLES + 1)):
+        theta, value, gradient, hessian, more = _newton(target, theta)
+        steps += more
+        values, vectors = np.linalg.eigh(hessian)
+        if values[0] > 0 or left == 0:
+            break
+        theta = theta + NUDGE * vectors[:, 0]
     factor = vectors / np.sqrt(np.maximum(values, FLOOR))
     decrement = float(np.sqrt(np.sum((factor.T @ gradient) ** 2)))
-    return WarmStart(target.whitened(theta, factor), float(value), decrement, steps)
+    return Mode(theta, factor, float(value), decrement, steps, bool(values[0] > 0))
 
 
 def _newton(target: Target, theta: NDArray[np.float64]):
@@ -48,35 +69,37 @@ def _newton(target: Target, theta: NDArray[np.float64]):
         direction = -vectors @ ((vectors.T @ gradient) / np.maximum(np.abs(values), FLOOR))
         if -gradient @ direction < 1e-10:
             return theta, value, gradient, hessian, step
-        for shrink in 0.5 ** np.arange(12):
-            trial = _evaluate(target, theta + shrink * direction)
-            if trial[0] < value:
-                break
-        else:  # no descent left at working precision
+        sizes = 0.5 ** np.arange(12)
+        lower, _ = gradients(target, theta + sizes[:, None] * direction)
+        if not np.any(lower < value):  # no descent left at working precision
             return theta, value, gradient, hessian, step
-        theta = theta + shrink * direction
-        value, gradient, hessian = trial
+        theta = theta + sizes[np.argmax(lower < value)] * direction
+        value, gradient, hessian = _evaluate(target, theta)
     return theta, value, gradient, hessian, NEWTON_STEPS
 
 
 def _evaluate(target: Target, theta: NDArray[np.float64]):
     value, gradient, hessian = derivatives(target, theta)
     if not (np.isfinite(value) and np.isfinite(gradient).all() and np.isfinite(hessian).all()):
-        return np.inf, gradient, hessian
+        raise FloatingPointError(
+            "The log joint has no finite derivatives where sampling was to start: give the components a stronger "
+            "prior, or another start."
+        )
     return float(value), gradient, hessian
 
 
-def dispersed_starts(target: Target, n_chains: int, seed: int) -> tuple[NDArray, NDArray, NDArray]:
-    """Draws of the Laplace approximation: coordinates u (n, P), potential (n,) and gradient in u (n, P).
+def dispersed_starts(
+    target: Target, charts: Chart, rng: np.random.Generator
+) -> tuple[NDArray, NDArray, NDArray]:
+    """Draws of the Laplace approximations: coordinates u (C, P), potential (C,) and gradient in u (C, P).
 
     A draw where the density is not finite is pulled half-way to the mode until it is.
     """
-    u = np.random.default_rng([seed, 1]).standard_normal((n_chains, target.centre.size))
-    centre, factor = np.asarray(target.centre), np.asarray(target.factor)
+    u = rng.standard_normal(charts.centre.shape)
     for _ in range(10):
-        value, slope = gradients(target, centre + u @ factor.T)
+        value, slope = gradients(target, charts.theta(u))
         bad = ~(np.isfinite(value) & np.isfinite(slope).all(axis=1))
         if not bad.any():
             break
         u[bad] *= 0.5
-    return u, value, slope @ factor
+    return u, value, np.einsum("cp,cpq->cq", slope, charts.factor)

@@ -11,8 +11,7 @@ from bayesgmm.data import Data, as_data
 from bayesgmm.plots.pair import MOST_VECTOR_POINTS
 from bayesgmm.plots.style import FAINT, INK, colour, doubt_colours, legend_below, new_axes, style
 from bayesgmm.posterior.partition import Partition
-
-SURE = 0.8  # a row is in doubt when no component has this probability
+from bayesgmm.posterior.partition_words import SURE
 
 
 class Doubt(NamedTuple):

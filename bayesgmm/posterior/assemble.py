@@ -18,6 +18,7 @@ from bayesgmm.posterior.posterior import Posterior
 from bayesgmm.posterior.predict import MOST_CELLS, log_likelihoods, pointwise_log_density
 from bayesgmm.posterior.relabel import relabel
 
+MODE_NOTES = ("log_joint_at_mode", "laplace_weight", "newton_decrement", "newton_steps")
 MOST_POINTWISE = 60_000_000  # draws x rows of pointwise log-likelihood kept (half a gigabyte)
 
 
@@ -27,10 +28,11 @@ def assemble(
     start: Any,
     draws: Mixture,
     stats: Mapping[str, NDArray],
-    notes: Mapping[str, float],
+    notes: Mapping[str, Any],
     seconds: dict[str, float],
     hyper: Mapping[str, NDArray] | None = None,
     remarks: tuple[str, ...] = (),
+    labelled: bool = False,
 ) -> Posterior:
     """Relabel the draws and put everything in its group.
 
@@ -41,6 +43,7 @@ def assemble(
     notes : what the warm start says of itself
     hyper : draws (chains, draws, ...) of random hyperparameters by name, in the user's units
     remarks : what the engine has to say, in words
+    labelled : whether the draws have one labelling already, so that there is nothing to match
     """
     began = time.perf_counter()
     chains, length = stats["lp"].shape
@@ -49,7 +52,9 @@ def assemble(
     score = stats["lp"].ravel()
     if problem.model.weights.overfits:
         score = among_usual_numbers(score, sizes)
-    flat, order = relabel(flat, problem.rows, score, start.predict(problem.observed))
+    order = np.broadcast_to(np.arange(flat.n_components), sizes.shape)
+    if not labelled:
+        flat, order = relabel(flat, problem.rows, score, start.predict(problem.observed))
     sizes = np.take_along_axis(sizes, order, axis=1)
     user = flat.rescale(problem.standardisation.scale, problem.standardisation.shift)
     totals = log_likelihoods(flat, problem.rows) - problem.log_jacobian
@@ -70,7 +75,7 @@ def assemble(
         "log_likelihood": {"x": pointwise.reshape(chains, -1, len(problem.rows))},
         "observed_data": {"x": np.array(problem.observed.rows)},
         "clustering": {"drawn_sizes": by_chain(sizes), "relabelling": order.reshape(chains, length, -1)},
-        "warm_start": {**_parameters(_with_slots(start.restore(start.mixture), user.n_components)), **notes},
+        "warm_start": {**_parameters(start.restore(start.mixture).with_slots(user.n_components)), **notes},
     }
     tree = data_tree(groups, flat.structure.dims, problem.observed.feature_names)
     return Posterior(
@@ -83,6 +88,7 @@ def assemble(
         start=start,
         seconds=dict(seconds),
         remarks=remarks,
+        seed=problem.seed,
     )
 
 
@@ -106,14 +112,6 @@ def _parameters(mixture: Mixture) -> dict[str, NDArray]:
             present, covariances, np.full_like(covariances, np.nan)
         ),
     }
-
-
-def _with_slots(mixture: Mixture, n_components: int) -> Mixture:
-    """The mixture with absent components added up to a number of slots."""
-    k = mixture.n_components
-    padded = mixture.permute(np.minimum(np.arange(n_components), k - 1))
-    absent = np.where(np.arange(n_components) < k, padded.log_weights, -np.inf)
-    return Mixture(mixture.structure, absent, padded.means, padded.covariances)
 
 
 def thinning(n_draws: int, n_rows: int) -> int:
@@ -149,6 +147,8 @@ def data_tree(
         "relabelling": ["component"],
         "mean_spread": ["feature"],
         "centre": ["feature"],
+        **{name: ["mode"] for name in MODE_NOTES},
+        "mode_of_chain": ["chain"],
         "component_scale": [name for name in covariance_dims if name != "component"],
     }
     coords: dict[str, Any] = {

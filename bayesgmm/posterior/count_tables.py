@@ -79,7 +79,7 @@ class JointTables:
         weights = self._draws.weights if weights is None else weights
         if len(rows) == 1:
             out = (weights @ self._gains.take(self._draws.codes[rows[0]], axis=0))[None]
-            out[0, own[0]] = weights @ self.own_steps(rows, own)[0]
+            out[0, own[0]] = weights @ self._own_steps(rows, own)[0]
             return out
         order = np.argsort(own, kind="stable")
         codes = self._draws.codes[rows[order]]
@@ -92,7 +92,7 @@ class JointTables:
                 out[order[begin:end], cluster] = without.take(codes[begin:end]) @ weights
         return out
 
-    def own_steps(
+    def _own_steps(
         self, rows: Int[np.ndarray, " n"], own: Int[np.ndarray, " n"]
     ) -> Float64[np.ndarray, "n S"]:
         """The step of g that each row makes in its own cluster in every draw."""
@@ -105,7 +105,7 @@ class JointTables:
         """J of every draw, if each row were taken out of its own cluster and put into each of some clusters."""
         at = self._draws.codes[rows] * np.intp(self._counts.shape[1])
         out = self._gains.take(at[:, :, None] + clusters[:, None, :])
-        out += (self.joint - self.own_steps(rows, own))[:, :, None]
+        out += (self.joint - self._own_steps(rows, own))[:, :, None]
         return np.where((clusters == own[:, None])[:, None, :], self.joint[:, None], out)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.posterior.multimodality import describe, mode_table
+
 R_HAT = 1.01  # Vehtari et al. 2021
 APART = 1.05  # beyond this, chains are in different places rather than merely short
 ESS_PER_CHAIN = 100  # Vehtari et al. 2021: 100 a chain, bulk and tail
@@ -27,7 +29,7 @@ class Diagnostics:
         mcse_mean, mcse_sd
     n_divergent : transitions that diverged after warm-up
     ebfmi : (chains,) energy Bayesian fraction of missing information
-    n_deepest : transitions that reached the deepest tree
+    n_deepest : transitions whose trajectory was the longest allowed
     warnings : what is wrong, each with its remedy
     """
 
@@ -76,7 +78,8 @@ def diagnose(posterior: Any) -> Diagnostics:
     """Diagnostics of a posterior (see :class:`Diagnostics`)."""
     stats = posterior.data["sample_stats"]
     chains = stats["lp"].shape[0]
-    invariants = summary(invariant_quantities(posterior))
+    quantities = invariant_quantities(posterior)
+    invariants = summary(quantities)
     group = posterior.data["posterior"]
     parameters = summary({name: group[name] for name in ("weights", "means", "covariances")})
     parameters = parameters[np.isfinite(parameters["sd"]) & (parameters["sd"] > 0)]
@@ -85,7 +88,8 @@ def diagnose(posterior: Any) -> Diagnostics:
         energy = stats["energy"].values
         ebfmi = np.mean(np.diff(energy, axis=1) ** 2, axis=1) / np.var(energy, axis=1)
         n_divergent = int(stats["diverging"].values.sum())
-        deepest = 2 ** getattr(posterior.engine, "max_tree_depth", 30) - 1
+        tree = 2 ** getattr(posterior.engine, "max_tree_depth", 30) - 1
+        deepest = getattr(posterior.engine, "max_steps", tree)
         n_deepest = int((stats["n_steps"].values >= deepest).sum())
     found = {
         "invariants": invariants,
@@ -94,7 +98,10 @@ def diagnose(posterior: Any) -> Diagnostics:
         "ebfmi": ebfmi,
         "n_deepest": n_deepest,
     }
-    return Diagnostics(**found, warnings=_warnings(found, chains, stats["lp"].size))
+    said = _warnings(found, chains, stats["lp"].size)
+    if chains > 1 and found["invariants"]["r_hat"].max() > APART:
+        said += tuple(filter(None, [describe(mode_table(posterior, quantities))]))
+    return Diagnostics(**found, warnings=said)
 
 
 def invariant_quantities(posterior: Any) -> dict[str, NDArray[np.float64]]:
@@ -231,7 +238,9 @@ def _warnings(found: Mapping[str, Any], chains: int, n_draws: int) -> tuple[str,
     if np.any(found["ebfmi"] < EBFMI):
         out.append("The energy moves slowly (E-BFMI below 0.3): heavy tails; draw more or tighten the prior.")
     if found["n_deepest"] > 0.01 * n_draws:
-        out.append("Trajectories often reach the deepest tree: the geometry is hard; raise max_tree_depth.")
+        out.append(
+            "Trajectories often reach their longest: the geometry is hard; raise max_tree_depth (HMC: max_steps)."
+        )
     return tuple(out)
 
 

@@ -205,13 +205,7 @@ def weighted_quantile(values: Any, weights: Float64[np.ndarray, " S"], probabili
 def _checked_labels(draws: Any) -> np.ndarray:
     labels = _as_matrix(draws)
     if labels.dtype.kind == "f":
-        bad = ~np.isfinite(labels) | (labels != np.floor(labels))
-        if bad.any():
-            s, n = np.argwhere(bad)[0]
-            raise ValueError(
-                f"Expected whole numbers as labels; got {labels[s, n]} in draw {s} at row {n}. "
-                "Leave the draw out, or give its unlabelled rows a cluster of their own."
-            )
+        _check_whole(labels)
     elif labels.dtype.kind not in "iub":
         raise TypeError(
             f"Expected label draws of integers; got {labels.dtype}. Code the labels first: "
@@ -226,8 +220,28 @@ def _checked_labels(draws: Any) -> np.ndarray:
     return labels
 
 
+def _check_whole(labels: np.ndarray) -> None:
+    """Refuse floats that are missing, or that are probabilities rather than labels."""
+    bad = ~np.isfinite(labels) | (labels != np.floor(labels))
+    if bad.any():
+        s, n = np.argwhere(bad)[0]
+        remedy = (
+            "Draw labels from probabilities first; a similarity matrix does not determine them."
+            if np.isfinite(labels[s, n])
+            else "Leave the draw out, or give its unlabelled rows a cluster of their own."
+        )
+        raise ValueError(
+            f"Expected whole numbers as labels; got {labels[s, n]} in draw {s} at row {n}. {remedy}"
+        )
+
+
 def _as_matrix(draws: Any) -> np.ndarray:
     """Draws as an array (S, N), leading axes joined, refused unless it has rows and columns."""
+    if np.ma.is_masked(draws):
+        raise ValueError(
+            "Expected a label for every row in every draw; some are masked. Leave these draws out, or give their "
+            "unlabelled rows a cluster of their own."
+        )
     try:
         labels = np.asarray(draws)
     except ValueError as error:

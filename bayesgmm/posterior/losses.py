@@ -212,6 +212,11 @@ def losses_of_numbered(
     return np.asarray(loss.value(float(loss.mass(np.bincount(labels)).sum()), own, joint, len(labels)))
 
 
+def expected_of_numbered(labels: Int[np.ndarray, " N"], draws: LabelDraws, loss: Loss) -> float:
+    """The expected loss, without checks either."""
+    return float(draws.weights @ losses_of_numbered(labels, draws, loss))
+
+
 def expected_loss(labels: Any, draws: Any, loss: Any = "variation_of_information") -> float:
     """Expected loss of a partition (N,) over draws (S, N), exact, in the loss's unit."""
     draws = as_label_draws(draws)

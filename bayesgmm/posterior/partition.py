@@ -52,9 +52,11 @@ class Partition:
     loss : what was minimised, with its unit
     expected_loss : its mean over the draws, exact
     n_hits, n_starts : searches that ended at this loss, and all that were made
+    max_clusters : the bound on the number of clusters, None if free
     draws : the distinct label draws (S, N) and their probabilities
     level : of the credible ball and of the clusters' size intervals
     source : the fit that the draws came from, None for label draws
+    seed : of the search
     """
 
     labels: Int[np.ndarray, " N"]
@@ -116,7 +118,9 @@ class Partition:
     @cached_property
     def representatives(self) -> Representatives:
         """This partition alone where it speaks for the posterior, else several with their weights."""
-        return find_representatives(self.draws, self.labels, self.loss, random_state=self.seed)
+        return find_representatives(
+            self.draws, self.labels, self.loss, max_clusters=self.max_clusters, random_state=self.seed
+        )
 
     @cached_property
     def _matching(self) -> tuple[csr_matrix, csr_matrix]:

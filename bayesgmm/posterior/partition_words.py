@@ -12,7 +12,7 @@ from bayesgmm.posterior.losses import distance, expected_loss
 from bayesgmm.posterior.point import ENOUGH
 from bayesgmm.tables import number, text_table
 
-SURE = 0.8  # a row is in doubt when fewer of the draws put it into its cluster
+SURE = 0.8  # a row is in doubt when no component, or its cluster, has this probability
 DISSOLVED = 0.5  # mean Jaccard similarity below which a cluster counts as dissolved (Hennig 2007, section 3)
 MANY_IN_DOUBT = 0.25
 MOST_LISTED = 8
@@ -58,8 +58,8 @@ def head(partition: Any) -> str:
     name = "label draws" if source is None else source.observed.name
     kind = "" if source is None else f" ({source.kind})"
     return (
-        f"Partition of {name} ({partition.n_rows} rows) into {_clusters(partition.n_clusters)}: "
-        f"expected {amount(partition, partition.expected_loss)} over {partition.draws.n_draws} draws{kind}; "
+        f"Partition of {name} ({_counted(partition.n_rows, 'row')}) into {_clusters(partition.n_clusters)}: expected "
+        f"{amount(partition, partition.expected_loss)} over {_counted(partition.draws.n_draws, 'draw')}{kind}; "
         f"{partition.n_hits} of {partition.n_starts} searches end there"
     )
 
@@ -94,7 +94,18 @@ def cluster_cells(partition: Any) -> tuple[list[str], list[list[str]]]:
 def _counts(partition: Any) -> str:
     told = f"number of clusters in the draws: {_likeliest(partition.n_clusters_posterior)}"
     prior = partition.n_clusters_prior
-    return told if prior is None else f"{told}; before the data: {_likeliest(prior)}"
+    before = "" if prior is None else f"; before the data: {_likeliest(prior)}"
+    return f"{told}{before}{_other_number(partition)}"
+
+
+def _other_number(partition: Any) -> str:
+    """Said where most draws have more, or fewer, clusters than the partition: a compromise need not look like any."""
+    k, drawn = partition.n_clusters, partition.n_clusters_posterior
+    if drawn[drawn.index > k].sum() > 0.5:
+        return f"; most draws have more than the {k} here, where rows stay together that draws divide in different ways"
+    if drawn[drawn.index < k].sum() > 0.5:
+        return f"; most draws have fewer than the {k} here, where rows stay apart that draws join in different ways"
+    return ""
 
 
 def _likeliest(probability: Any) -> str:
@@ -120,7 +131,9 @@ def doubt_in_words(partition: Any) -> str:
     """Which rows, counted from 0, are in doubt, and between which clusters."""
     rows, doubtful = partition.rows, partition.rows_in_doubt
     if not len(doubtful):
-        return f"no row is in doubt: every row stays in its cluster in at least {_share(rows.own.min())} of the draws"
+        least = float(rows.own.min())
+        share = "every draw" if least > 1.0 - 1e-12 else f"at least {_share(least)} of the draws"
+        return f"no row is in doubt: every row stays in its cluster in {share}"
     listed = [_row(rows, partition.labels, int(i)) for i in doubtful[:MOST_LISTED]]
     more = f" and {len(doubtful) - MOST_LISTED} more" if len(doubtful) > MOST_LISTED else ""
     explained = "; elsewhere is in a cluster that matches none of these" * any(
@@ -175,7 +188,11 @@ def _start(partition: Any) -> list[str]:
 
 
 def _clusters(k: int) -> str:
-    return f"{k} cluster{'s' * (k > 1)}"
+    return _counted(k, "cluster")
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}{'s' * (n != 1)}"
 
 
 def _sizes(labels: Int[np.ndarray, " N"]) -> str:

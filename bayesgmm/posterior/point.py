@@ -11,7 +11,7 @@ from scipy.cluster.hierarchy import cut_tree, linkage
 from scipy.spatial.distance import squareform
 
 from bayesgmm.posterior.label_draws import LabelDraws, as_label_draws, by_size
-from bayesgmm.posterior.losses import Loss, get_loss, losses_of_numbered
+from bayesgmm.posterior.losses import Loss, expected_of_numbered, get_loss
 from bayesgmm.posterior.search import Search
 from bayesgmm.posterior.similarity import similarity_of_draws
 from bayesgmm.random_state import as_seed
@@ -27,9 +27,8 @@ MOST_SHAKEN = 8  # ends that the search goes on from where they do not
 TRIALS = 20  # at one of them, before the next has its turn
 LEAST_WORK = 200_000  # numbers looked up for every row
 
-Ends = dict[
-    bytes, tuple[float, Int[np.ndarray, " N"]]
-]  # score and labels, by where sweeps first came to rest
+# Expected loss and labels, by where sweeps first came to rest.
+Ends = dict[bytes, tuple[float, Int[np.ndarray, " N"]]]
 
 
 class Point(NamedTuple):
@@ -81,12 +80,11 @@ def find_point(
         keys.append(by_size(search.labels).tobytes())
         if keys[-1] not in found:
             search.rebuild(rng)
-            found[keys[-1]] = search.score(), by_size(search.labels)
+            found[keys[-1]] = _end(search)
         if found[keys[-1]][0] <= SAME:
             break  # no loss is below zero
     _shake(search, found, keys, rng)
-    _, labels = min(found.values(), key=lambda end: (end[0], end[1].tobytes()))
-    best = float(draws.weights @ losses_of_numbered(labels, draws, loss))
+    best, labels = min(found.values(), key=lambda end: (end[0], end[1].tobytes()))
     return Point(labels, best, _hits(found, keys, best), len(keys))
 
 
@@ -104,7 +102,13 @@ def _shake(search: Search, found: Ends, keys: list[bytes], rng: np.random.Genera
                 return
             search.load(found[key][1])
             search.shake(rng, TRIALS)
-            found[key] = search.score(), by_size(search.labels)
+            found[key] = _end(search)
+
+
+def _end(search: Search) -> tuple[float, Int[np.ndarray, " N"]]:
+    """Where a search stands, its loss computed anew: the search adds steps up, and with them their rounding."""
+    labels = by_size(search.labels)
+    return expected_of_numbered(labels, search.draws, search.loss), labels
 
 
 def starts(
@@ -138,7 +142,7 @@ def hierarchical_cuts(draws: LabelDraws, cap: int) -> Iterator[Int[np.ndarray, "
 def _best(
     candidates: Int[np.ndarray, "m N"], draws: LabelDraws, loss: Loss, most: int
 ) -> list[Int[np.ndarray, " N"]]:
-    losses = [float(draws.weights @ losses_of_numbered(labels, draws, loss)) for labels in candidates]
+    losses = [expected_of_numbered(labels, draws, loss) for labels in candidates]
     return [by_size(candidates[i]) for i in np.argsort(losses, kind="stable")[:most]]
 
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cached_property
+from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.data import Data, Standardisation
+from bayesgmm.io import save
 from bayesgmm.mixture import Mixture
 from bayesgmm.posterior.counts import count_table, prior_n_clusters
-from bayesgmm.posterior.diagnostics import Diagnostics, diagnose
+from bayesgmm.posterior.diagnostics import Diagnostics, diagnose, invariant_quantities
+from bayesgmm.posterior.multimodality import mode_table
 from bayesgmm.posterior.predict import MixturePredictor
+from bayesgmm.posterior.predictive import with_posterior_predictive, with_prior
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -28,6 +32,7 @@ class Posterior(MixturePredictor):
     start : the EM fit that the chains began from
     seconds : time by phase
     remarks : what the engine had to say, in words
+    seed : of the random numbers
     """
 
     observed: Data
@@ -39,6 +44,7 @@ class Posterior(MixturePredictor):
     start: Any
     seconds: dict[str, float]
     remarks: tuple[str, ...] = ()
+    seed: int | None = None
 
     @property
     def kind(self) -> str:
@@ -109,6 +115,19 @@ class Posterior(MixturePredictor):
         """How far to trust the draws: label-invariant quantities first, then relabelled parameters."""
         return self._diagnostics
 
+    @cached_property
+    def modes(self) -> Any:
+        """Where chains stay apart: a pandas DataFrame of groups of chains, their stacking and their Laplace weights."""
+        return mode_table(self, invariant_quantities(self))
+
+    def posterior_predictive(self, n_draws: int | None = None, random_state: Any = None) -> Any:
+        """``data`` with the group ``posterior_predictive``: N new rows from each of ``n_draws`` draws a chain."""
+        return with_posterior_predictive(self, n_draws, random_state)
+
+    def prior_predictive(self, n_draws: int = 1000, random_state: Any = None) -> Any:
+        """``data`` with the groups ``prior`` and ``prior_predictive``: draws of the model before it saw the rows."""
+        return with_prior(self, n_draws, random_state)
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know, in words."""
@@ -119,6 +138,10 @@ class Posterior(MixturePredictor):
         import arviz_stats
 
         return arviz_stats.loo(self.data, pointwise=True)
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write it to one netCDF file, which :func:`bayesgmm.load` reads back."""
+        save(self, path)
 
     def __repr__(self) -> str:
         from bayesgmm.tables import component_table

@@ -44,6 +44,7 @@ def find_representatives(
     *,
     n_representatives: Any = None,
     most: Any = 5,
+    max_clusters: Any = None,
     random_state: Any = 0,
 ) -> Representatives:
     """Partitions that minimise the expected loss of a draw to the nearest of them (Balocchi & Wade 2025).
@@ -57,24 +58,27 @@ def find_representatives(
     point : (N,) the partition of least expected loss, which is the answer for one
     n_representatives : how many; None adds one, up to ``most``, while it takes away a fifth of the remaining expected
         loss, and a hundredth of the loss between one cluster and single rows, and stands for a twentieth of the draws
+    max_clusters : at most so many clusters in each; None leaves the search free
 
     Raises
     ------
     ValueError
-        If ``n_representatives`` or ``most`` is not an integer of at least 1.
+        If ``n_representatives``, ``most`` or ``max_clusters`` is not an integer of at least 1.
     """
-    check_integers(n_representatives=n_representatives, most=most)
+    check_integers(n_representatives=n_representatives, most=most, max_clusters=max_clusters)
     all_draws, loss, seed = as_label_draws(draws), get_loss(loss), as_seed(random_state)
     draws = _thinned(all_draws)
-    medoids = _spaced(draws, MOST_MEDOIDS)
-    to_medoids = np.stack([losses_of_numbered(draws.labels[i].astype(np.intp), draws, loss) for i in medoids])
+    cap = min(draws.n_rows, int(max_clusters or draws.n_rows))
+    allowed = np.flatnonzero(draws.n_clusters <= cap)
+    medoids = allowed[_spaced(len(allowed), MOST_MEDOIDS)]
+    to_medoids = [losses_of_numbered(draws.labels[i].astype(np.intp), draws, loss) for i in medoids]
     labels = by_size(as_label_draws([point]).labels[0])[None]
     rng = np.random.default_rng(seed)
     path = [_expected(labels, draws, loss)]
-    wanted = min(n_representatives or most, len(draws.weights))
+    wanted = min(n_representatives or most, len(draws.weights)) if len(medoids) else 1
     least = 0.0 if n_representatives else _least_step(draws, loss)
     while len(labels) < wanted and path[-1] > least:
-        more = _improve(_one_more(labels, draws, loss, medoids, to_medoids), draws, loss, rng)
+        more = _improve(_one_more(labels, draws, loss, medoids, to_medoids), draws, loss, cap, rng)
         path.append(_expected(more, draws, loss))
         if len(more) == len(labels) or (
             n_representatives is None and not _worthwhile(more, draws, loss, path)
@@ -85,11 +89,12 @@ def find_representatives(
 
 
 def _thinned(draws: LabelDraws) -> LabelDraws:
-    return draws.of_draws(_spaced(draws, max(LEAST_DRAWS, MOST_LABELS // draws.n_rows)))
+    return draws.of_draws(_spaced(len(draws.weights), max(LEAST_DRAWS, MOST_LABELS // draws.n_rows)))
 
 
-def _spaced(draws: LabelDraws, most: int) -> Int[np.ndarray, " m"]:
-    return np.unique(np.linspace(0, len(draws.weights) - 1, most).round().astype(np.intp))
+def _spaced(n: int, most: int) -> Int[np.ndarray, " m"]:
+    """At most so many of the numbers below n, evenly spaced."""
+    return np.linspace(0, n - 1, min(n, most)).round().astype(np.intp)
 
 
 def _to_nearest(
@@ -122,13 +127,15 @@ def _one_more(labels, draws: LabelDraws, loss: Loss, medoids, to_medoids) -> Int
     return np.concatenate([labels, by_size(draws.labels[medoids[reached.argmin()]])[None]])
 
 
-def _improve(labels, draws: LabelDraws, loss: Loss, rng: np.random.Generator) -> Int[np.ndarray, "L N"]:
+def _improve(
+    labels, draws: LabelDraws, loss: Loss, cap: int, rng: np.random.Generator
+) -> Int[np.ndarray, "L N"]:
     """Assign and search in turn until nothing gets nearer; groups without draws go."""
     reached = _expected(labels, draws, loss)
     for _ in range(MOST_ROUNDS):
         nearest, _ = _to_nearest(labels, draws, loss)
         found = [
-            _descend(labels[group], draws.of_draws(nearest == group), loss, rng)
+            _descend(labels[group], draws.of_draws(nearest == group), loss, cap, rng)
             for group in np.unique(nearest)
         ]
         candidate = np.unique(np.stack(found), axis=0)
@@ -139,9 +146,11 @@ def _improve(labels, draws: LabelDraws, loss: Loss, rng: np.random.Generator) ->
     return labels
 
 
-def _descend(labels, draws: LabelDraws, loss: Loss, rng: np.random.Generator) -> Int[np.ndarray, " N"]:
+def _descend(
+    labels, draws: LabelDraws, loss: Loss, cap: int, rng: np.random.Generator
+) -> Int[np.ndarray, " N"]:
     """The partition to which the search leads from this one, over the draws of its group."""
-    search = Search(draws, loss, draws.n_rows)
+    search = Search(draws, loss, cap)
     search.load(labels)
     search.sweep(rng)
     search.rebuild(rng)

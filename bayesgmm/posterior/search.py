@@ -69,9 +69,7 @@ class Search:
 
     def score(self) -> float:
         """Expected loss of the present partition, which must be complete."""
-        own = float(self._mass[self.sizes].sum())
-        losses = self.loss.value(own, self._own_masses, self._tables.joint, self.draws.n_rows)
-        return float(self._weights @ losses)
+        return float(self._weights @ self._losses())
 
     def place(self, row: int, cluster: int) -> None:
         """Put a row that has no cluster into one."""
@@ -236,13 +234,16 @@ class Search:
         """How the expected loss rises with A, and with every draw's J; up to a factor where both are constant."""
         if self.loss.additive:
             return self.loss.b, -(self.loss.a + self.loss.b) * self._weights
-        own, joint, n = float(self._mass[self.sizes].sum()), self._tables.joint, self.draws.n_rows
         h = 1e-3 * float(self._step.max())
+        by_own = (self._losses(h, 0.0) - self._losses(-h, 0.0)) / (2 * h)
+        by_joint = (self._losses(0.0, h) - self._losses(0.0, -h)) / (2 * h)
+        return float(self._weights @ by_own), self._weights * by_joint
 
-        def losses(a: float, j: float) -> Float64[np.ndarray, " S"]:
-            return self._weights * self.loss.value(own + a, self._own_masses, joint + j, n) / (2 * h)
-
-        return float((losses(h, 0.0) - losses(-h, 0.0)).sum()), losses(0.0, h) - losses(0.0, -h)
+    def _losses(self, own_rise: float = 0.0, joint_rise: float = 0.0) -> Float64[np.ndarray, " S"]:
+        """Loss of the present partition at every draw; with another A and J, as they would be after small rises."""
+        own = float(self._mass[self.sizes].sum()) + own_rise
+        joint = self._tables.joint + joint_rise
+        return np.asarray(self.loss.value(own, self._own_masses, joint, self.draws.n_rows))
 
 
 def _best(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import abc
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Float
 
-from bayesgmm.covariances import Array, Moments, Precision, PseudoMoments, Structure, namespace
+from bayesgmm.covariances import Array, Moments, Natural, Precision, PseudoMoments, Structure, namespace
 
 PIECE = 16_384  # rows taken at a time
 
@@ -65,6 +65,17 @@ class ComponentPrior(eqx.Module):
     """A prior of K means and covariances, for any structure. Hyperparameters left None are set from the data."""
 
     conjugate: ClassVar[bool] = False
+
+    @property
+    def n_features(self) -> int:
+        """D, as the (resolved) prior's own ``mean`` has it."""
+        shape = np.shape(getattr(self, "mean", None))
+        if len(shape) != 1:
+            raise ValueError(
+                "Expected rows, or a model whose hyperparameters are all set: model.resolve(rows); without either, "
+                "new rows cannot be drawn."
+            )
+        return shape[0]
 
     @abc.abstractmethod
     def resolve(self, structure: Structure, n_components: int, moments: DataMoments) -> ComponentPrior:
@@ -135,6 +146,41 @@ class ComponentPrior(eqx.Module):
 
         ``means`` are the current ones, for priors whose means and covariances are drawn in turn.
         """
+        raise NotImplementedError
+
+    # ---- CAVI: the variational posterior is the conjugate one given expected moments
+
+    def check_cavi(self) -> None:
+        """Raise a ValueError where variational inference has no closed form."""
+        raise ValueError(
+            f"{type(self).__name__} is not conjugate, so CAVI has no closed form for it. Use NUTS or SVI, or choose "
+            "models.components.NormalInverseWishart."
+        )
+
+    def expected_natural(self, structure: Structure, log_weights: Array, moments: Moments) -> Natural:
+        """``log_weights_k + E[log N(x | k)]`` as a linear form in the features."""
+        raise NotImplementedError
+
+    def log_evidence(self, structure: Structure, moments: Moments) -> Array:
+        """Log integral of ``exp(sum of r log N(x | k))`` over the prior: a sum over the components."""
+        raise NotImplementedError
+
+    def log_predictive(self, structure: Structure, moments: Moments, x: Float[Array, "d b"]) -> Array:
+        """Log density (K, B) of new rows under each component, its parameters integrated out."""
+        raise NotImplementedError
+
+    def conditional(self, structure: Structure, moments: Moments) -> Any:
+        """The conjugate posterior given expected moments, as a pytree of arrays."""
+        raise NotImplementedError
+
+    def sample_conditional(
+        self, rng: np.random.Generator, structure: Structure, conditional: Any, n_draws: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Means (S, K, D) and covariances (S, ...) from such a posterior, on the host."""
+        raise NotImplementedError
+
+    def expected_components(self, structure: Structure, moments: Moments) -> tuple[Array, Array]:
+        """Posterior means of the means (K, D), and covariances whose inverse is the expected precision."""
         raise NotImplementedError
 
     def state_in_units(

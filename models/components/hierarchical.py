@@ -48,6 +48,10 @@ class Hierarchical(ComponentPrior):
         """Name of the random scale's site."""
         return self.base.scale_site
 
+    @property
+    def n_features(self) -> int:
+        return self.base.n_features
+
     def _with(self, base: Independent) -> Hierarchical:
         return Hierarchical(base, self.shape, self.rate)
 

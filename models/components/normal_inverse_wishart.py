@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+from jaxtyping import Float
 from numpyro.distributions import constraints
 
 from bayesgmm.covariances import Array, Moments, Precision, PseudoMoments, Structure, namespace
+from bayesgmm.covariances.structure import LOG_2PI
 from bayesgmm.models.components.component_prior import ComponentPrior, DataMoments, as_vector, check_numbers
 
 
@@ -85,21 +87,73 @@ class NormalInverseWishart(ComponentPrior):
     def check_gibbs(self):
         """Every hyperparameter is fixed and every conditional known."""
 
-    def draw(self, key, structure, moments, means):
-        """The conjugate posterior: covariances with the means integrated out, then means (Murphy 2007, section 8)."""
-        k, d = means.shape
-        key_covariances, key_means = jax.random.split(key)
+    def conditional(self, structure: Structure, moments: Moments) -> Conditional:
+        """The conjugate posterior given the moments of each component (Murphy 2007, section 8)."""
+        k, d = moments.sums.shape
         prior_counts = jnp.full(k, self.mean_precision)
-        loc = jnp.broadcast_to(self.mean, means.shape)
+        loc = jnp.broadcast_to(self.mean, moments.sums.shape)
         counts = moments.counts + prior_counts
         centre = (moments.sums + loc * prior_counts[:, None]) / counts[:, None]
         second = moments.second + structure.outer(loc, prior_counts) - structure.outer(centre, counts)
         scale = structure.scale_second(self.scale, k, d) + second
-        degrees = self.dof + structure.row_degrees(moments.counts, d)
+        return Conditional(centre, counts, self.dof + structure.row_degrees(moments.counts, d), scale)
+
+    def draw(self, key, structure, moments, means):
+        """The conjugate posterior: covariances with the means integrated out, then means."""
+        k, d = means.shape
+        key_covariances, key_means = jax.random.split(key)
+        centre, counts, degrees, scale = self.conditional(structure, moments)
         covariances = structure.draw_covariances(key_covariances, degrees, scale)
         tril = jnp.linalg.cholesky(structure.dense(covariances, k, d))
         noise = jax.random.normal(key_means, means.shape, means.dtype) / jnp.sqrt(counts)[:, None]
         return centre + jnp.einsum("kij,kj->ki", tril, noise), covariances
+
+    # ---- CAVI
+
+    def check_cavi(self):
+        """Conjugate."""
+
+    def expected_natural(self, structure, log_weights, moments):
+        """E[log N] is that of a Gaussian at the expected precision, less D / (2 counts) (Bishop 2006, 10.64)."""
+        centre, counts, dof, scale = self.conditional(structure, moments)
+        precision = structure.expected_precision(dof, scale)
+        return structure.natural(log_weights - 0.5 * centre.shape[-1] / counts, centre, precision)
+
+    def log_evidence(self, structure, moments):
+        """Ratio of the normalisers after and before (Murphy 2007, section 9)."""
+        k, d = moments.sums.shape
+        _, counts, dof, scale = self.conditional(structure, moments)
+        before = structure.scale_second(self.scale, k, d)
+        prior_dof = self.dof + structure.row_degrees(jnp.zeros(k), d)
+        ratio = structure.log_normaliser(dof, scale) - structure.log_normaliser(prior_dof, before)
+        means = jnp.sum(jnp.log(self.mean_precision) - jnp.log(counts))
+        return ratio + 0.5 * d * (means - LOG_2PI * jnp.sum(moments.counts))
+
+    def log_predictive(self, structure, moments, x):
+        return structure.log_student(x, *self.conditional(structure, moments))
+
+    def sample_conditional(self, rng, structure, conditional, n_draws):
+        centre, counts, dof, scale = conditional
+        covariances = structure.sample_covariances(rng, dof, scale, n_draws)
+        tril = np.linalg.cholesky(structure.dense(covariances, *centre.shape))
+        noise = rng.standard_normal((n_draws, *centre.shape)) / np.sqrt(counts)[:, None]
+        return centre + np.einsum("skij,skj->ski", tril, noise), covariances
+
+    def expected_components(self, structure, moments):
+        centre, _, dof, scale = self.conditional(structure, moments)
+        return centre, scale / dof
+
+
+class Conditional(NamedTuple):
+    """The conjugate posterior: mu | Sigma ~ N(centre, Sigma / counts), Sigma ~ IW(dof, scale).
+
+    ``scale`` is shaped like the covariances and ``dof`` broadcasts to it.
+    """
+
+    centre: Float[Array, "k d"]
+    counts: Float[Array, " k"]
+    dof: Array
+    scale: Array
 
 
 class ConditionalMeans(dist.Distribution):

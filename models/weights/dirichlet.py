@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
-from jax.scipy.special import gammaln, logsumexp
+from jax.scipy.special import digamma, gammaln, logsumexp
 
 from bayesgmm.covariances import Array, namespace
-from bayesgmm.gamma_draws import draw_log_gamma
+from bayesgmm.gamma_draws import draw_log_gamma, host_log_gamma
 from bayesgmm.models.weights.weight_prior import WeightDraw, WeightPrior
 
 
@@ -79,6 +79,28 @@ class Dirichlet(WeightPrior):
         order = jnp.arange(counts.shape[-1])
         return WeightDraw(order, draw_log_dirichlet(key, self.concentration + counts), state)
 
+    # ---- CAVI: the Dirichlet of concentrations ``concentration + counts``
+
+    def check_cavi(self):
+        """Conjugate."""
+
+    def expected_log(self, counts, factor):
+        posterior = self.concentration + counts
+        return digamma(posterior) - digamma(jnp.sum(posterior))
+
+    def log_expected(self, counts, factor):
+        posterior = self.concentration + counts
+        return jnp.log(posterior) - jnp.log(jnp.sum(posterior))
+
+    def log_evidence(self, counts, factor):
+        k, a = counts.shape[-1], jnp.asarray(self.concentration)
+        each = jnp.sum(gammaln(a + counts) - gammaln(a))
+        return each + gammaln(k * a) - gammaln(k * a + jnp.sum(counts))
+
+    def draw_factor(self, rng, counts, factor, n_draws):
+        scores = host_log_gamma(rng, np.tile(self.concentration + counts, (n_draws, 1)))
+        return scores - np.logaddexp.reduce(scores, axis=1, keepdims=True), {}
+
     def draw_weights(self, rng: np.random.Generator, n_components: int, n_draws: int) -> np.ndarray:
         """Weights (S, K) from the prior."""
         return dirichlet_weights(rng, np.full((n_draws, n_components), float(self.concentration)))
@@ -91,8 +113,7 @@ def draw_log_dirichlet(key: Array, concentrations: Array) -> Array:
 
 
 def dirichlet_weights(rng: np.random.Generator, concentrations: np.ndarray) -> np.ndarray:
-    """Dirichlet weights (S, K) on the host, by logarithms of gammas (Gamma(a) is Gamma(a + 1) U^(1/a))."""
-    uniform = rng.random(concentrations.shape)
-    scores = np.log(rng.gamma(concentrations + 1.0)) + np.log(uniform) / concentrations
+    """Dirichlet weights (S, K) on the host, by logarithms of gammas."""
+    scores = host_log_gamma(rng, concentrations)
     scores = np.exp(scores - scores.max(axis=1, keepdims=True))
     return scores / scores.sum(axis=1, keepdims=True)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+from jax.scipy.special import digamma, gammaln
 
 from bayesgmm.covariances import Array
 
@@ -42,6 +43,13 @@ class Gamma(eqx.Module):
     def log_prob(self, value: Array) -> Array:
         """Log density."""
         return dist.Gamma(self.shape, self.rate).log_prob(value)
+
+    def divergence(self, shape: Array, rate: Array) -> Array:
+        """Kullback-Leibler divergence from this prior of the distribution Gamma(shape, rate)."""
+        log_ratio = jnp.log(rate) - jnp.log(self.rate)
+        normalisers = gammaln(jnp.asarray(self.shape)) - gammaln(shape)
+        pull = (shape - self.shape) * digamma(shape) + shape * (self.rate - rate) / rate
+        return pull + normalisers + self.shape * log_ratio
 
     def sample(self, rng: np.random.Generator, n_draws: int) -> np.ndarray:
         """Draws (S,) on the host."""

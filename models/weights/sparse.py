@@ -88,6 +88,31 @@ class SparseDirichlet(WeightPrior):
         value = self.at(state).concentration
         return WeightDraw(jnp.arange(k), draw_log_dirichlet(key_weights, value + counts), state)
 
+    # ---- CAVI: the Dirichlet's, the concentration being fixed
+
+    def check_cavi(self):
+        if isinstance(self.concentration, Gamma):
+            raise ValueError(
+                "A Gamma prior of a Dirichlet's concentration is not conjugate, so CAVI cannot fit it. Give "
+                "concentration as a number, sample the model with Gibbs(), or use "
+                "models.dirichlet_process_mixture, whose concentration may be Gamma."
+            )
+
+    def _dirichlet(self) -> Dirichlet:
+        return Dirichlet(jnp.asarray(self.concentration))
+
+    def expected_log(self, counts, factor):
+        return self._dirichlet().expected_log(counts, factor)
+
+    def log_expected(self, counts, factor):
+        return self._dirichlet().log_expected(counts, factor)
+
+    def log_evidence(self, counts, factor):
+        return self._dirichlet().log_evidence(counts, factor)
+
+    def draw_factor(self, rng, counts, factor, n_draws):
+        return Dirichlet(self.concentration).draw_factor(rng, counts, factor, n_draws)
+
     def draw_weights(self, rng: np.random.Generator, n_components: int, n_draws: int) -> np.ndarray:
         value = sample_concentration(self.concentration, rng, n_draws)
         return dirichlet_weights(rng, np.repeat(value[:, None], n_components, axis=1))

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
-from jax.scipy.special import betaln
+from jax.scipy.special import betaln, digamma, gammaln
 
 from bayesgmm.covariances import Array, namespace
-from bayesgmm.gamma_draws import draw_log_gamma
+from bayesgmm.gamma_draws import draw_log_gamma, host_log_gamma
 from bayesgmm.models.weights.gamma import (
     Concentration,
     Gamma,
@@ -25,6 +25,7 @@ from bayesgmm.models.weights.gamma import (
 )
 from bayesgmm.models.weights.weight_prior import WeightDraw, WeightPrior
 
+REFINEMENTS = 3  # of the concentration's factor, for each of the allocations'
 LAST_STICK = 0.01  # mean weight of the last stick above which the truncation is said to be too small
 
 
@@ -165,6 +166,82 @@ class StickBreaking(WeightPrior):
         log_broken, log_kept = draw_log_gamma(key, shapes)
         total = jnp.logaddexp(log_broken, log_kept)
         return log_weights_of(log_broken - total, log_kept - total)
+
+    # ---- CAVI: every stick a Beta, a random concentration a Gamma (Blei & Jordan 2006)
+
+    def check_cavi(self):
+        if isinstance(self.concentration, Gamma) and float(self.discount) > 0:
+            raise ValueError(
+                "A Gamma prior of the concentration is conjugate to a Dirichlet process only, so CAVI cannot fit it "
+                "with a discount. Give concentration as a number, set discount=0, or sample the model with Gibbs()."
+            )
+
+    def first_factor(self):
+        prior = self.concentration
+        return {"shape": prior.shape, "rate": prior.rate} if isinstance(prior, Gamma) else {}
+
+    def _expected_concentration(self, factor: dict[str, Array]) -> Array:
+        return factor["shape"] / factor["rate"] if factor else jnp.asarray(self.concentration)
+
+    def _betas(self, counts: Array, factor: dict[str, Array]) -> tuple[Array, Array]:
+        """Both parameters (T - 1,) of the sticks' Betas."""
+        after = jnp.cumsum(counts[::-1])[::-1] - counts
+        b = self._second(self._expected_concentration(factor), counts.shape[-1] - 1)
+        return 1.0 - self.discount + counts[:-1], b + after[:-1]
+
+    def refine_factor(self, counts, factor):
+        """The Gamma of the concentration and the Betas in turn, a few times."""
+        if not factor:
+            return factor
+        shape = self.concentration.shape + counts.shape[-1] - 1.0
+
+        def refined(_: Array, rate: Array) -> Array:
+            a, b = self._betas(counts, {"shape": shape, "rate": rate})
+            return self.concentration.rate - jnp.sum(digamma(b) - digamma(a + b))
+
+        # The first rate is that of the factor's own mean, whose shape may be the prior's still.
+        rate = shape * factor["rate"] / factor["shape"]
+        return {"shape": shape, "rate": jax.lax.fori_loop(0, REFINEMENTS, refined, rate)}
+
+    def preferred_order(self, counts):
+        """By decreasing counts (Kurihara, Welling & Teh 2007)."""
+        return jnp.argsort(-counts, axis=-1)
+
+    def expected_log(self, counts, factor):
+        a, b = self._betas(counts, factor)
+        total = digamma(a + b)
+        return log_weights_of(digamma(a) - total, digamma(b) - total)
+
+    def log_expected(self, counts, factor):
+        a, b = self._betas(counts, factor)
+        return log_weights_of(jnp.log(a) - jnp.log(a + b), jnp.log(b) - jnp.log(a + b))
+
+    def log_evidence(self, counts, factor):
+        a, b = self._betas(counts, factor)
+        value = self._expected_concentration(factor)
+        a0, b0 = 1.0 - self.discount, self._second(value, counts.shape[-1] - 1)
+        a0 = jnp.broadcast_to(a0, b0.shape)
+        logs = gammaln(
+            jnp.stack([a, b, a + b, a0, b0, a0 + b0])
+        )  # one call: every one more costs compile time
+        sticks = jnp.sum(logs[0] + logs[1] - logs[2] - logs[3] - logs[4] + logs[5])
+        if not factor:
+            return sticks
+        expected_log = digamma(factor["shape"]) - jnp.log(factor["rate"])
+        own = (counts.shape[-1] - 1) * (expected_log - jnp.log(value))
+        return sticks + own - self.concentration.divergence(factor["shape"], factor["rate"])
+
+    def draw_factor(self, rng, counts, factor, n_draws):
+        after = np.cumsum(counts[::-1])[::-1] - counts
+        value = factor["shape"] / factor["rate"] if factor else self.concentration
+        b = self._second(value, len(counts) - 1)
+        shapes = np.stack([1.0 - self.discount + counts[:-1], b + after[:-1]])
+        log_broken, log_kept = np.swapaxes(host_log_gamma(rng, np.tile(shapes, (n_draws, 1, 1))), 0, 1)
+        total = np.logaddexp(log_broken, log_kept)
+        log_weights = log_weights_of(log_broken - total, log_kept - total)
+        if not factor:
+            return log_weights, {}
+        return log_weights, {"concentration": rng.gamma(factor["shape"], 1.0 / factor["rate"], n_draws)}
 
     # ---- what is said of the prior
 

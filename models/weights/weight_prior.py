@@ -87,6 +87,48 @@ class WeightPrior(eqx.Module):
     def draw(self, key: Array, counts: Float[Array, " k"], state: State) -> WeightDraw:
         """Hyperparameters and weights given how many rows each slot holds."""
 
+    # ---- CAVI
+
+    def check_cavi(self) -> None:
+        """Raise a ValueError where variational inference has no closed form."""
+        raise ValueError(
+            f"{type(self).__name__} has no variational posterior in closed form, so CAVI cannot fit it. Sample it with "
+            "Gibbs(), or use models.finite_mixture or models.dirichlet_process_mixture."
+        )
+
+    def first_factor(self) -> State:
+        """Variational posterior of the hyperparameters to begin with; empty where none is random."""
+        return {}
+
+    def refine_factor(self, counts: Float[Array, " k"], factor: State) -> State:
+        """Variational posterior of the hyperparameters given expected counts."""
+        return factor
+
+    def preferred_order(self, counts: Float[Array, "*lead k"]) -> Int[Array, "*lead k"] | None:
+        """An order of the slots likely to be more probable than the one they are in; None where all are equal."""
+        return None
+
+    def expected_log(self, counts: Float[Array, " k"], factor: State) -> Float[Array, " k"]:
+        """E[log weights] under the variational posterior given expected counts."""
+        raise NotImplementedError
+
+    def log_expected(self, counts: Float[Array, " k"], factor: State) -> Float[Array, " k"]:
+        """log E[weights] under the same."""
+        raise NotImplementedError
+
+    def log_evidence(self, counts: Float[Array, " k"], factor: State) -> Float[Array, ""]:
+        """Log integral of ``prod_k weights_k ^ counts_k`` over the prior.
+
+        Where hyperparameters are random it is the lower bound that their factor gives.
+        """
+        raise NotImplementedError
+
+    def draw_factor(
+        self, rng: np.random.Generator, counts: Float[np.ndarray, " k"], factor: State, n_draws: int
+    ) -> tuple[Float[np.ndarray, "s k"], State]:
+        """Log weights (S, K) and hyperparameters (S, ...) from the variational posterior, on the host."""
+        raise NotImplementedError
+
     # ---- what is said of the prior
 
     @abc.abstractmethod

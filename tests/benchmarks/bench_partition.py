@@ -1,8 +1,9 @@
 """The search for the point partition: seconds, memory and hits, by draws and rows, one core.
 
-    OMP_NUM_THREADS=1 python tests/benchmarks/bench_partition.py [--large] [--loss variation_of_information]
+    OMP_NUM_THREADS=1 python tests/benchmarks/bench_partition.py [--large] [--loss binder]
 
-Nothing is compiled. Each case runs in a process of its own, so that its peak memory is its own; seconds are
+R's salso could not be run beside it, and no times published for draws of these sizes were found: the figures stand
+alone. Nothing is compiled. Each case runs in a process of its own, so that its peak memory is its own; seconds are
 processor seconds of reading the draws and of searching them (16 starts from nothing, up to 12 more). Draws are
 allocations to 4 to 10 overlapping Gaussian clusters, each draw with its own centres and its own number.
 """

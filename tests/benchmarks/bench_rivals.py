@@ -59,9 +59,7 @@ def ours(x, means, covariances, dtype):
     def run(steps):
         settings = Settings(np.full(d, 1e-6), np.asarray(0.0), np.asarray(steps), np.asarray(False))
         with jax.enable_x64(True):
-            jax.block_until_ready(
-                advance(structure, rows, state, None, jax.tree.map(jnp.asarray, settings))
-            )
+            jax.block_until_ready(advance(structure, rows, state, None, jax.tree.map(jnp.asarray, settings)))
 
     return run
 

@@ -7,7 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from cases import STRUCTURES, component_log_density, random_covariances, random_mixture, random_rows
+from cases import (
+    FIRST_QUICK,
+    STRUCTURES,
+    component_log_density,
+    random_covariances,
+    random_mixture,
+    random_rows,
+)
 
 from bayesgmm.covariances import Moments, PseudoMoments, get_structure
 from bayesgmm.float64 import in_float64, to_device, to_host
@@ -15,6 +22,7 @@ from bayesgmm.mixture import Mixture
 from bayesgmm.models.components import DataMoments, NormalInverseWishart
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES)
+first_structure_quick = pytest.mark.parametrize("structure", FIRST_QUICK)
 every_size = pytest.mark.parametrize(("k", "d"), [(1, 1), (3, 1), (1, 3), (4, 3)])
 NOTHING = PseudoMoments(Moments(np.zeros(()), np.zeros(()), np.zeros(())), np.zeros(()))
 
@@ -155,7 +163,7 @@ def test_a_component_without_rows_gets_the_identity(structure):
         np.testing.assert_array_equal(mixture.structure.dense(covariances, 3, 2)[1], np.eye(2))
 
 
-@every_structure
+@first_structure_quick
 @pytest.mark.parametrize("d", [1, 3])
 def test_the_map_step_maximises_the_expected_log_posterior(structure, d):
     """No perturbation of any parameter improves it, and its gradient vanishes."""
@@ -285,7 +293,7 @@ def test_log_prior_is_scipys(structure, d):
     np.testing.assert_allclose(found, scipy_log_prior(structure, covariances, dof, scale), rtol=1e-10)
 
 
-@every_structure
+@first_structure_quick
 @pytest.mark.parametrize("d", [1, 3])
 def test_the_sites_prior_is_the_same_density_in_other_coordinates(structure, d):
     """p(site) = p(covariance) |d covariance / d site|, with the Jacobian taken numerically by autodiff."""

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 import scipy.stats
-from cases import STRUCTURES, random_covariances, random_rows
+from cases import FIRST_QUICK, STRUCTURES, random_covariances, random_rows
 from cases import log_density as scipy_log_density
 from compilations import count_compilations
 from hypothesis import given, settings
@@ -26,6 +26,7 @@ from bayesgmm.mixture import Mixture
 from bayesgmm.models import finite_mixture
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES)
+first_structure_quick = pytest.mark.parametrize("structure", FIRST_QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,7 @@ REFERENCES = json.loads((FOLDER / "A_em_ic_K1to3.json").read_text(encoding="utf-
 @pytest.mark.parametrize(
     ("dataset", "structure", "k"),
     [
-        (name, structure, k)
+        pytest.param(name, structure, k, marks=[] if name == "faithful" and k > 1 else [pytest.mark.slow])
         for name, reference in REFERENCES.items()
         for structure in STRUCTURES
         for k in (1, 2, 3)
@@ -150,7 +151,7 @@ def test_every_step_is_scikit_learns(structure, steps, reg_covar):
 # --- closed forms
 
 
-@every_structure
+@first_structure_quick
 def test_one_component_is_the_closed_form(structure):
     rows = random_rows(np.random.default_rng(0), 50, 3) * [1, 20, 0.1] + [0, 1e3, 5]
     result = fit(rows, finite_mixture(1, structure), EM(reg_covar=0.0))
@@ -183,6 +184,7 @@ def test_the_likelihood_and_its_reporting_agree(faithful):
 # --- what EM promises
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(
     structure=st.sampled_from(STRUCTURES),
@@ -199,7 +201,7 @@ def test_no_step_goes_down(structure, objective, seed):
     assert (np.diff(result.history) >= -rounding).all()
 
 
-@every_structure
+@first_structure_quick
 def test_the_posterior_mode_is_one(structure):
     """At the mode the log posterior is above that of every perturbation, and is the reported one."""
     rng = np.random.default_rng(1)
@@ -234,7 +236,7 @@ def test_the_order_of_rows_changes_nothing(structure, faithful):
     np.testing.assert_allclose(b.means, a.means, rtol=1e-6)
 
 
-@every_structure
+@first_structure_quick
 @pytest.mark.parametrize("objective", ["likelihood", "posterior"])
 def test_units_change_only_the_units(structure, objective, faithful):
     factor = np.full(2, 1e-3) if structure == "spherical" else np.array([1e-3, 60.0])
@@ -269,7 +271,7 @@ def test_an_offset_costs_few_digits(structure, offset, tolerance, faithful):
     assert abs(a.log_likelihood - b.log_likelihood) <= tolerance
 
 
-@every_structure
+@first_structure_quick
 @pytest.mark.parametrize("objective", ["likelihood", "posterior"])
 def test_a_weight_is_a_repetition(structure, objective):
     rng = np.random.default_rng(3)
@@ -368,7 +370,7 @@ def test_a_fit_of_another_structure_is_a_start(faithful):
     assert tied.log_likelihood == pytest.approx(-1140.1867594, abs=1e-3)
 
 
-@every_structure
+@first_structure_quick
 def test_no_steps_returns_the_start(structure):
     rows = random_rows(np.random.default_rng(7), 60, 2)
     covariances = random_covariances(structure, np.random.default_rng(8), 2, 2)
@@ -470,7 +472,7 @@ def test_the_printed_result_says_what_matters(faithful):
     assert "eruptions" in named
 
 
-@every_structure
+@first_structure_quick
 def test_draws_from_a_fit(structure, faithful):
     """Means of 50 000 rows drawn from the fit within 5 standard errors of the mixture's (once in about 1e6)."""
     result = fit(faithful, finite_mixture(2, structure), random_state=0)

@@ -19,7 +19,7 @@ MODELS = {
         f"finite, conjugate, {s}": models.finite_mixture(3, s, components=CONJUGATE)
         for s in ("full", "tied", "diag", "spherical")
     },
-    **{f"finite, fixed scale, {s}": models.finite_mixture(3, s, components=FIXED) for s in ("full", "tied")},
+    "finite, fixed scale": models.finite_mixture(3, components=FIXED),
     **{
         f"finite, random scale, {s}": models.finite_mixture(3, s, components=RANDOM)
         for s in ("full", "tied", "diag", "spherical")
@@ -28,7 +28,6 @@ MODELS = {
     "finite, random centre": models.finite_mixture(
         3, components=RandomCentre(NormalInverseWishart(dof=7.0, scale=2.0), 3.0, 2.0, 0.5, 1.5)
     ),
-    "sparse": models.sparse_mixture(4, concentration=0.3, components=CONJUGATE),
     "sparse, random concentration": models.sparse_mixture(
         4, "diag", concentration=GAMMA, components=CONJUGATE
     ),
@@ -57,7 +56,7 @@ def settled(model):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_the_joint_distribution_is_left_alone(name):
-    """At most 11 statistics a model, 20 models: fails by chance 3e-4."""
+    """At most 11 statistics a model, 18 models: fails by chance 2e-4."""
     p, statistic = smallest_p_value(settled(MODELS[name]))
     assert p > 1e-6, statistic
 

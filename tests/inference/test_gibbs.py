@@ -50,16 +50,17 @@ ORACLE = {
     "MFM,K-1~Poisson(1),gamma=1": random_number(weights.shifted_poisson(1.0, 12)),
 }
 QUICK = {"finite,K=3,alpha=1"}
+THIN = {"finite,K=3,alpha=0.333333": 30}  # rarely moves between two clusters and three
 
 
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in ORACLE]
 )
 def test_partitions_of_nine_rows(oracle, name):
-    """P(K+) within .01 and similarities within .02 of the exact ones; the largest Monte Carlo errors are about .003."""
+    """P(K+) within .01 and similarities within .02 of the exact ones: three Monte Carlo errors and more."""
     given = oracle["prior_NIW"]
     prior = NormalInverseWishart(given["m0"], given["kappa0"], given["nu0"], given["Psi0"])
-    engine = bg.Gibbs(num_chains=16, num_samples=2000, thin=6 if name in QUICK else 20)
+    engine = bg.Gibbs(num_chains=16, num_samples=2000, thin=THIN.get(name, 6))
     post = bg.fit(np.array(oracle["data"]), ORACLE[name](prior), engine, random_state=1)
     exact = oracle["models"][name]
     found = post.n_clusters_table["probability"].reindex(range(1, 10), fill_value=0.0)
@@ -68,10 +69,9 @@ def test_partitions_of_nine_rows(oracle, name):
     together = np.mean(labels[:, :, None] == labels[:, None, :], axis=0)
     assert np.abs(together - exact["psm"]).max() < 0.02
     if "p_K" in exact:
-        number = post.n_components_table["probability"]
-        expected = np.resize(exact["p_K"], len(number))
-        expected[len(exact["p_K"]) :] = 0.0
-        assert np.abs(number - expected).max() < 0.01
+        listed = len(exact["p_K"])  # where the prior has more, the file leaves the rest out
+        number = post.n_components_table["probability"].reindex(range(1, listed + 1), fill_value=0.0)
+        assert np.abs(number - exact["p_K"]).max() < 0.01
 
 
 # --- one posterior
@@ -116,7 +116,7 @@ def test_published_posterior_of_the_number_of_components(cases, data):
     }[data]
     published = cases("C_number_of_components")[name]
     model = models.mixture_of_finite_mixtures(number=weights.uniform(30), components=richardson_green())
-    engine = bg.Gibbs(num_chains=32, num_warmup=200, num_samples=1000, thin=40)
+    engine = bg.Gibbs(num_chains=32, num_warmup=200, num_samples=1000, thin=20)
     post = bg.fit(rows(), model, engine, random_state=0)
     for table, key in ((post.n_components_table, "p_K"), (post.n_clusters_table, "p_Kplus")):
         expected = np.zeros(len(table))

@@ -190,7 +190,7 @@ def test_numpyro_run_cold_on_the_same_program_agrees(structure):
             progress_bar=False,
         )
         # This key was chosen after a tied chain from key 2 stayed where one component is all but empty (weight .005).
-        # Whether that is a mode worth weighing or a stuck chain is open: warm chains start at one optimum only.
+        # By Laplace's method that place weighs e^-140 of the mode (test_warm_start.py): a stuck chain.
         cold.run(jax.random.key(0), jnp.asarray(x))
         draws = {name: np.asarray(v)[:1] for name, v in cold.get_samples(group_by_chain=True).items()}
     order = np.argsort(-draws["weights"].mean(axis=(0, 1)))

@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 
+import jaxtyping
 import numpy as np
+
+
+@contextlib.contextmanager
+def unchecked():
+    """Leave annotations unchecked, for a test that calls small functions so often that checks are most of its time.
+
+    Other tests of the folder call the same functions with their checks.
+    """
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    try:
+        yield
+    finally:
+        jaxtyping.config.update("jaxtyping_disable", before)
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from posterior.partitions import all_partitions, same_partition
+from posterior.partitions import all_partitions, same_partition, unchecked
 from scipy.special import gammaln, logsumexp, multigammaln
 from scipy.stats import poisson
 
@@ -97,6 +97,7 @@ def test_every_model_of_the_oracle_is_here(oracle):
 
 
 @pytest.mark.parametrize("name", MODELS)
+@unchecked()
 def test_optima_of_the_exact_posterior(oracle, name):
     models, every, likelihood = oracle
     reference = models[name]

@@ -122,16 +122,6 @@ def test_em_bootstrap_and_labels_on_one_scale():
     assert row["loss_first_own"] <= row["loss_second_under_first"] + 1e-12
 
 
-def test_bootstrap_errors():
-    em = bg.fit(
-        "faithful", bg.models.finite_mixture(1), bg.EM(n_init=1), sample_weight=np.r_[2.0, np.ones(271)]
-    )
-    with pytest.raises(ValueError, match="without sample_weight"):
-        bg.bootstrap(em)
-    with pytest.raises(TypeError, match="Expected em to be a fit by EM; got str"):
-        bg.bootstrap("faithful")
-
-
 def test_warnings_are_in_words():
     rng = np.random.default_rng(0)
     noise = bg.partition(rng.integers(0, 4, size=(60, 40)), loss="binder", max_clusters=3, n_starts=2)
@@ -143,11 +133,22 @@ def test_warnings_are_in_words():
         "one partition does not speak for all draws; 2 together do, each for the draws nearest to it: 2 clusters "
         "(30/30 rows) for 60 % of the draws, which lie 0 bits from it on average; 3 clusters (20/20/20 rows) for 40 %"
     ) in repr(bg.partition(split))
-    assert "no row is in doubt: every row stays in its cluster in at least 100 %" in repr(
+    assert "no row is in doubt: every row stays in its cluster in every draw" in repr(
         bg.partition(split[:60])
     )
     many = bg.partition(rng.integers(0, 4, size=(60, 40)), loss="binder", n_starts=2)
     assert any("more than any draw (4)" in words for words in many.warnings)
+
+
+def test_a_compromise_of_another_number_of_clusters_is_told():
+    """Every draw cuts the first cluster in two, each at its own place: nothing is gained by a cut in the estimate."""
+    rng = np.random.default_rng(0)
+    draws = np.stack([np.where(np.arange(60) < 40, rng.permutation(60) % 2, 2) for _ in range(50)])
+    part = bg.partition(draws, n_starts=2)
+    assert part.sizes.tolist() == [40, 20]
+    assert "3 (100 %); most draws have more than the 2 here, where rows stay together" in repr(part)
+    single = bg.partition(draws, loss="binder", n_starts=2)
+    assert "3 (100 %); most draws have fewer than the" in repr(single)
 
 
 def test_rows_of_a_split_cluster_are_in_doubt():
@@ -222,6 +223,8 @@ def test_other_numbers_and_any_level_are_welcome():
         ([[0, -1, 2], [0, 1, 1]], ValueError, "labels of at least 0; got -1 in draw 0 at row 1.*noise"),
         (None, TypeError, "Expected a fit or a matrix of labels .*; got NoneType"),
         ("faithful", TypeError, "Expected a fit or a matrix of labels .*; got str"),
+        (np.ma.masked_equal([[0, 1], [1, 1]], 0), ValueError, "some are masked. Leave these draws out"),
+        ([[0.2, 0.8], [0.5, 0.5]], ValueError, "got 0.2 in draw 0 at row 0. Draw labels from probabilities"),
     ],
 )
 def test_what_cannot_be_partitioned(given, error, message):
@@ -229,10 +232,22 @@ def test_what_cannot_be_partitioned(given, error, message):
         bg.partition(given)
 
 
-def test_agreement_needs_the_same_rows():
-    parts = {"a": bg.partition([[0, 1]], n_starts=1), "b": bg.partition([[0, 1, 1]], n_starts=1)}
-    with pytest.raises(ValueError, match="Expected partitions of the same rows"):
-        bg.partition_agreement(parts)
+def test_agreement_needs_partitions_of_the_same_rows():
+    two, three = bg.partition([[0, 1]], n_starts=1), bg.partition([[0, 1, 1]], n_starts=1)
+    with pytest.raises(ValueError, match=r"Expected partitions of the same rows; got {'a': 2, 'b': 3} rows"):
+        bg.partition_agreement({"a": two, "b": three})
+    with pytest.raises(ValueError, match="Expected at least two partitions; got 1"):
+        bg.partition_agreement({"a": two})
+    for wrong in ([two, two], {"a": two, "b": two.labels}):
+        with pytest.raises(TypeError, match=r"results of bayesgmm.partition by name.*labels\[None, :\]"):
+            bg.partition_agreement(wrong)
+
+
+def test_one_draw_of_one_row():
+    part = bg.partition([[4]])
+    assert repr(part).startswith("Partition of label draws (1 row) into 1 cluster:")
+    assert "over 1 draw; 1 of 1 searches" in repr(part)
+    json.loads(part.to_json())
 
 
 def test_a_posterior_is_partitioned_on_its_rows(posterior):

@@ -57,3 +57,15 @@ def test_a_number_on_request():
 def test_draws_that_are_all_one():
     found = find_representatives([[0, 0, 1]] * 4, [0, 0, 1], n_representatives=3)
     assert len(found.weights) == 1
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_a_bound_on_clusters_holds_for_all(most):
+    """The camps have two and three clusters, and draws of them more."""
+    draws, _ = camps((0.6, 0.4))
+    point = find_point(draws, max_clusters=most, n_starts=2)
+    found = find_representatives(draws, point.labels, max_clusters=most)
+    assert found.labels.max() < most
+    assert len(found.weights) == min(most, 2)
+    forced = find_representatives(draws, point.labels, max_clusters=most, n_representatives=2)
+    assert forced.labels.max() < most

@@ -1,0 +1,141 @@
+"""Coordinate-ascent variational inference: the conjugate mixture by closed forms, on the exact ELBO.
+
+Starts climb together (:mod:`bayesgmm.inference.ascent`), then moves change the number of clusters where that raises
+the ELBO (:mod:`bayesgmm.inference.cavi_search`). On large data the search runs on a sample first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from bayesgmm.covariances import Natural
+from bayesgmm.inference import start as starting
+from bayesgmm.inference.ascent import CONVERGED, plug_in
+from bayesgmm.inference.cavi_search import Place, Task, occupied, search
+from bayesgmm.inference.cavi_starts import first_naturals, found_naturals
+from bayesgmm.inference.problem import Problem
+from bayesgmm.inference.result import Status
+from bayesgmm.kernel import Rows, make_rows
+from bayesgmm.models import FiniteMixture
+from bayesgmm.posterior.variational import Factors, VariationalPosterior
+
+TOGETHER = 8  # columns of one program: few sizes, so that few are compiled
+SAMPLE_TOL = 1e-6  # nats a row, of the search on a sample
+
+
+@dataclasses.dataclass(frozen=True)
+class CAVI:
+    """Variational inference by coordinate ascent (Blei & Jordan 2006; Bishop 2006, section 10.2).
+
+    For normal-inverse-Wishart components and finite, sparse, Dirichlet-process (fixed or Gamma concentration) and
+    Pitman-Yor weights; takes row weights. The result is one optimum: fast, its spread too narrow, its number of
+    clusters a point.
+
+    Parameters
+    ----------
+    n_init : number of starts, which climb in one batch; ignored where a start is given
+    tol : estimated remaining gain, in nats per row, at which a column stops
+    max_steps : passes over the rows at most, for each column
+    moves : how many rounds of moves (merge, delete, split) may bring nothing before the search ends. 0 keeps to the
+        starts alone, slots in their order: the textbook algorithm, step by step
+    num_samples : draws of the variational posterior that the result's tables, plots and criteria use
+    """
+
+    n_init: int = 8
+    tol: float = 1e-9
+    max_steps: int = 5000
+    moves: int = 2
+    num_samples: int = 1000
+
+    def __post_init__(self) -> None:
+        for name, least in (("n_init", 1), ("max_steps", 1), ("moves", 0), ("num_samples", 20)):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+                raise ValueError(f"Expected {name} to be an integer of at least {least}; got {value!r}.")
+        if not isinstance(self.tol, int | float | np.number) or not (np.isfinite(self.tol) and self.tol >= 0):
+            raise ValueError(f"Expected tol to be a finite number of at least 0; got {self.tol!r}.")
+
+    def run(self, problem: Problem) -> VariationalPosterior:
+        """Fit one problem (``bayesgmm.fit`` prepares it)."""
+        problem.model.components.check_cavi()
+        problem.model.weights.check_cavi()
+        began = time.perf_counter()
+        model, rng = (
+            problem.standard_model(),
+            np.random.default_rng([problem.seed, problem.model.n_components]),
+        )
+        most = starting.sample_size(model, problem.observed.n_features)
+        sample = problem.sample_rows(most, rng)
+        start, names = self._start(problem, model, sample, rng)
+        affine = problem.standardisation.shift, problem.standardisation.scale
+        rows = make_rows(
+            problem.observed.rows, model.structure, problem.sample_weight, affine=affine, spread=True
+        )
+        task = self._task(problem, model, rows, self.tol, len(start.eta))
+        place = search(task, start, sample[0], self.moves, rng)
+        return self._result(problem, model, rows, place, names, time.perf_counter() - began)
+
+    def _task(self, problem: Problem, model: FiniteMixture, rows: Rows, tol: float, n_starts: int) -> Task:
+        together = TOGETHER if self.moves else min(n_starts, TOGETHER)
+        return Task(model, rows, tol, self.max_steps, self.moves > 0, together, problem.tell)
+
+    def _start(
+        self, problem: Problem, model: FiniteMixture, sample: Any, rng: np.random.Generator
+    ) -> tuple[Natural, tuple[str, ...]]:
+        """Natural parameters of the first passes over all rows: the caller's, from partitions, or from a sample."""
+        if problem.start is not None:
+            return first_naturals(problem, model), ()
+        found = found_naturals(model, *sample, self.n_init, rng)
+        if len(sample[0]) == np.count_nonzero(problem.sample_weight):
+            return found, ()
+        rows = make_rows(sample[0], model.structure, sample[1])
+        task = self._task(problem, model, rows, SAMPLE_TOL, len(found.eta))
+        place = search(task, found, sample[0], self.moves, rng)
+        mixture = plug_in(model, rows.total, place.state.values, place.state.factor, sample[0].shape[1])
+        used = np.zeros(model.n_components, bool)
+        used[occupied(place.state.values)] = True
+        with np.errstate(invalid="ignore"):  # an absent slot has log weight -inf
+            natural = dataclasses.replace(
+                mixture, log_weights=np.where(used, mixture.log_weights, -np.inf)
+            ).natural()
+        return jax.tree.map(lambda leaf: leaf[None], natural), place.moves
+
+    def _result(
+        self,
+        problem: Problem,
+        model: FiniteMixture,
+        rows: Rows,
+        place: Place,
+        sampled_moves: tuple[str, ...],
+        seconds: float,
+    ) -> VariationalPosterior:
+        state = place.state
+        order = _by_weight(model, state.values[:, 0], state.factor)
+        values = state.values[order]
+        d = problem.observed.n_features
+        status = Status.CONVERGED if int(state.status) == CONVERGED else Status.MAX_STEPS
+        return VariationalPosterior(
+            problem=dataclasses.replace(problem, start=None, progress=None),
+            engine=self,
+            factors=Factors(model, values, np.asarray(rows.total), state.factor),
+            mixture=plug_in(model, rows.total, values, state.factor, d),
+            elbo=float(state.elbo) - problem.log_jacobian,
+            history=np.array(place.history) - problem.log_jacobian,
+            restarts=place.ends - problem.log_jacobian,
+            status=status,
+            n_steps=len(place.history),
+            moves=(*sampled_moves, *place.moves),
+            seconds={"CAVI": seconds},
+        )
+
+
+def _by_weight(model: FiniteMixture, counts: Any, factor: Any) -> Any:
+    """Slots by decreasing counts where their order means nothing, else as they are."""
+    if model.weights.preferred_order(counts) is not None:
+        return np.arange(len(counts))
+    return np.argsort(-counts, kind="stable")

@@ -1,0 +1,184 @@
+"""HMC with short, jittered trajectories in whitened coordinates: every chain does the same number of steps."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import partial
+from typing import ClassVar, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jaxtyping import Float
+
+from bayesgmm.covariances import Array
+from bayesgmm.inference.gradient_sampling import CHUNK, At, Kept, check_settings, sample_posterior
+from bayesgmm.inference.problem import Problem
+from bayesgmm.inference.target import Chart, Target
+from bayesgmm.posterior.posterior import Posterior
+
+JITTER = 0.3  # of the trajectories' lengths, relative
+DIVERGENCE = 1000.0  # error of the energy beyond which a trajectory has diverged, as in Stan
+SHRINKAGE, DELAY, FORGET = 0.05, 10.0, 0.75  # of dual averaging (Hoffman & Gelman 2014, section 3.2)
+
+
+@dataclasses.dataclass(frozen=True)
+class HMC:
+    """Hamiltonian Monte Carlo (Neal 2011) with short trajectories of random length, started where EM ended.
+
+    In the whitened coordinates of the warm start (:mod:`bayesgmm.inference.warm_start`) the posterior is nearly a
+    standard normal, for which a trajectory of length pi / 2 gives an independent draw: no tree need find that out.
+    Lengths are uniform about ``trajectory``, so that no direction resonates; all chains share them and one step size,
+    adapted on the harmonic mean of their acceptance (Hoffman, Radul & Sountsov 2021).
+
+    Parameters
+    ----------
+    num_chains : chains, run side by side
+    num_warmup : warm-up steps a chain
+    num_samples : draws a chain
+    target_accept_prob : of the step-size adaptation
+    trajectory : mean length of a trajectory, in posterior standard deviations
+    max_steps : a trajectory has at most so many leapfrog steps
+    """
+
+    num_chains: int = 4
+    num_warmup: int = 150
+    num_samples: int = 1000
+    target_accept_prob: float = 0.85
+    trajectory: float = 1.6
+    max_steps: int = 64
+
+    resumes: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        least = (("num_chains", 1), ("num_warmup", 20), ("num_samples", 20), ("max_steps", 1))
+        check_settings(self, least)
+        value = self.trajectory
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < np.inf:
+            raise ValueError(f"Expected trajectory to be a number above 0; got {value!r}.")
+
+    def run(self, problem: Problem) -> Posterior:
+        """Sample one problem's posterior (``bayesgmm.fit`` prepares it)."""
+        return sample_posterior(self, problem)
+
+    def begin(self, target: Target, charts: Chart, at: At, accept: float, seed: int) -> State:
+        """The chains' first state."""
+        log_size = jnp.asarray(np.log(at.u.shape[1] ** -0.25))
+        return State(At(*map(jnp.asarray, at)), log_size, log_size, jnp.zeros_like(log_size), log_size)
+
+    def advance(
+        self, target: Target, charts: Chart, state: State, done: int, accept: float, seed: int
+    ) -> tuple[State, Kept]:
+        """CHUNK steps of every chain from step ``done``."""
+        numbers = self.num_warmup, accept, self.trajectory, self.max_steps
+        settings = Settings(*(np.asarray(float(value)) for value in numbers))
+        noise = draw_noise(np.random.default_rng([seed, 2, done]), *state.at.u.shape)
+        return _advance(target, charts, settings, state, noise, np.asarray(done))
+
+
+class Settings(NamedTuple):
+    """Traced, so that other settings compile nothing."""
+
+    num_warmup: Array
+    accept: Array
+    trajectory: Array
+    max_steps: Array
+
+
+class State(NamedTuple):
+    """Where the chains stand, and the step size all of them use.
+
+    ``log_size`` is tried next, ``log_average`` is what adaptation settles on, ``deficit`` the average of what
+    acceptance lacked, ``log_first`` where adaptation began.
+    """
+
+    at: At
+    log_size: Array
+    log_average: Array
+    deficit: Array
+    log_first: Array
+
+
+class Noise(NamedTuple):
+    """The random numbers of CHUNK steps, drawn on the host: generators would be a third of what there is to compile."""
+
+    length: Float[Array, " s"]
+    momentum: Float[Array, "s c p"]
+    uniform: Float[Array, "s c"]
+
+
+def draw_noise(rng: np.random.Generator, n_chains: int, size: int) -> Noise:
+    """Noise that depends on the seed and on the number of the first step alone."""
+    shape = CHUNK, n_chains
+    return Noise(
+        rng.uniform(1.0 - JITTER, 1.0 + JITTER, CHUNK), rng.standard_normal((*shape, size)), rng.random(shape)
+    )
+
+
+@eqx.filter_jit
+def _advance(
+    target: Target, charts: Chart, settings: Settings, state: State, noise: Noise, done: Array
+) -> tuple[State, Kept]:
+    """CHUNK steps; the same program serves warm-up and sampling."""
+    step = partial(_step, target, charts, settings)
+    return lax.scan(step, state, (done + jnp.arange(CHUNK), noise))
+
+
+def _step(
+    target: Target, charts: Chart, settings: Settings, state: State, step: tuple[Array, Noise]
+) -> tuple[State, Kept]:
+    number, noise = step
+    adapting = number < settings.num_warmup
+    size = jnp.exp(jnp.where(adapting, state.log_size, state.log_average))
+    n_steps = jnp.ceil(settings.trajectory * noise.length / size)
+    n_steps = jnp.clip(n_steps, 1.0, settings.max_steps).astype(int)
+    before = state.at.potential + 0.5 * jnp.sum(noise.momentum**2, axis=1)
+    new, after = _trajectory(target, charts, state.at, noise.momentum, size, n_steps)
+    error = jnp.where(jnp.isnan(after), jnp.inf, after - before)
+    probability = jnp.exp(jnp.minimum(0.0, -error))
+    accepted = noise.uniform < probability
+    at = jax.tree.map(lambda a, b: jnp.where(accepted.reshape(-1, *[1] * (a.ndim - 1)), a, b), new, state.at)
+    kept = Kept(
+        at.u,
+        -at.potential,
+        jnp.where(accepted, after, before),
+        jnp.broadcast_to(n_steps, before.shape),
+        probability,
+        error > DIVERGENCE,
+        jnp.broadcast_to(size, before.shape),
+    )
+    adapted = _adapted_size(settings, state, 1.0 / jnp.mean(1.0 / jnp.maximum(probability, 1e-3)), number)
+    sizes = jax.tree.map(lambda a, b: jnp.where(adapting, a, b), adapted, state)
+    return sizes._replace(at=at), kept
+
+
+def _trajectory(
+    target: Target, charts: Chart, at: At, momentum: Array, size: Array, n_steps: Array
+) -> tuple[At, Array]:
+    """Leapfrog steps of every chain (Neal 2011, section 2.3), and the energy where they end."""
+
+    def derivative(chart: Chart, u: Array) -> tuple[Array, Array]:
+        return jax.value_and_grad(lambda u: chart.potential(target, u))(u)
+
+    def leap(_: Array, carry: tuple[At, Array]) -> tuple[At, Array]:
+        at, momentum = carry
+        momentum = momentum - 0.5 * size * at.slope
+        u = at.u + size * momentum
+        potential, slope = jax.vmap(derivative)(charts, u)
+        return At(u, potential, slope), momentum - 0.5 * size * slope
+
+    at, momentum = lax.fori_loop(0, n_steps, leap, (at, momentum))
+    return at, at.potential + 0.5 * jnp.sum(momentum**2, axis=1)
+
+
+def _adapted_size(settings: Settings, state: State, acceptance: Array, number: Array) -> State:
+    """Dual averaging (Hoffman & Gelman 2014, algorithm 5)."""
+    t = number + 1.0
+    share = 1.0 / (t + DELAY)
+    deficit = (1.0 - share) * state.deficit + share * (settings.accept - acceptance)
+    log_size = jnp.log(10.0) + state.log_first - jnp.sqrt(t) / SHRINKAGE * deficit
+    weight = t**-FORGET
+    average = weight * log_size + (1.0 - weight) * state.log_average
+    return state._replace(log_size=log_size, log_average=average, deficit=deficit)

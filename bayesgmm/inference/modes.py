@@ -1,0 +1,103 @@
+"""Modes looked for rather than assumed away: where they are, how much each weighs, and which chains begin where.
+
+Candidates are the distinct best optima of EM, and the best fit with one component emptied. Newton takes each to a
+mode of the posterior itself; distinct optima of EM are often one. A mode's weight is Laplace's.
+"""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from bayesgmm.inference.degeneracy import SPIKE, smallest_relative_variance
+from bayesgmm.inference.em import EM, fit_columns
+from bayesgmm.inference.problem import Problem
+from bayesgmm.inference.result import EMResult
+from bayesgmm.inference.start import mixtures_from_labels
+from bayesgmm.inference.target import BATCH, Target, gradients
+from bayesgmm.inference.warm_start import Mode, find_mode
+from bayesgmm.mixture import Mixture
+from bayesgmm.posterior.diagnostics import log_joint
+
+MOST = 3  # optima beside the best from which Newton starts
+MARGIN = (
+    100.0  # nats below the best beyond which no candidate is worth Newton's steps: volumes differ by far less
+)
+SAME = 1e-3  # nats by which the same optimum, or mode, may differ between two runs
+VISITED = 0.01  # Laplace weight from which a mode gets a chain of its own
+
+
+def em_starts(problem: Problem) -> tuple[EMResult, Mixture]:
+    """The EM fit to begin from (the caller's, if it is one), and other optima (C, K) in standardised units.
+
+    The fit is of the same posterior where the prior is conjugate.
+    """
+    conjugate = problem.model.components.conjugate
+    engine = EM(objective="posterior") if conjugate else EM(objective="likelihood")
+    given = problem.start
+    if isinstance(given, EMResult) and given.covariance_type == problem.model.covariance_type:
+        problem.start_mixture()  # checks that it fits the model
+        start, engine = given, EM(objective=given.engine.objective, moves=0)
+    else:
+        start = None if given is None else _fit(problem, engine)[0]
+    own, others = _fit(problem.without_start(), engine)
+    return start or own, others
+
+
+def _fit(problem: Problem, engine: EM) -> tuple[EMResult, Mixture]:
+    """An EM fit, and its other healthy optima by decreasing objective."""
+    ((result, final),) = fit_columns(problem, [problem.model], engine)
+    objective = np.where(np.isfinite(final.objective), final.objective, -np.inf)
+    healthy = np.isfinite(objective) & (smallest_relative_variance(final.mixture, problem) > SPIKE)
+    order = [int(c) for c in np.argsort(-objective, kind="stable") if healthy[c]]
+    apart = [c for i, c in enumerate(order) if i == 0 or objective[order[i - 1]] - objective[c] > SAME]
+    return result, final.mixture.at_draws(np.array(apart[: MOST + 1], int))
+
+
+def emptied(problem: Problem, fit: Mixture) -> Mixture:
+    """The fit (K,) with each component in turn emptied (K, K): its rows go to the others, it keeps one row's weight."""
+    k = fit.means.shape[0]
+    joint = log_joint(jax.tree.map(lambda a: np.asarray(a)[None], fit), problem.rows)[0]
+    without = np.where(np.eye(k, dtype=bool)[:, :, None], -np.inf, joint)
+    labels = list(without.argmax(axis=1))
+    out = mixtures_from_labels(fit.structure, problem.rows, np.ones(len(problem.rows)), labels, k)
+    log_weights = np.where(np.isfinite(out.log_weights), out.log_weights, -np.log(len(problem.rows)))
+    return Mixture(fit.structure, log_weights, out.means, out.covariances)
+
+
+def find_modes(problem: Problem, target: Target, fit: Mixture, others: Mixture) -> list[Mode]:
+    """Distinct modes, that of the EM fit and those near other candidates, by decreasing weight."""
+    best = find_mode(target, target.theta_of(fit))
+    found = [best]
+    if problem.model.n_components > 1:
+        for candidates, most in ((others, MOST), (emptied(problem, fit), 1)):
+            for point in _worth_trying(target, candidates, best, most):
+                mode = find_mode(target, point)
+                if mode.definite and all(abs(mode.potential - m.potential) > SAME for m in found):
+                    found.append(mode)
+    return sorted(found, key=lambda mode: -mode.log_mass)
+
+
+def _worth_trying(target: Target, candidates: Mixture, best: Mode, most: int) -> list[NDArray]:
+    """Unconstrained coordinates of the best few candidates that are not hopeless."""
+    count = min(len(candidates.means), BATCH)
+    if count == 0:
+        return []
+    points = np.stack([target.theta_of(candidates.at_draws(np.intp(c))) for c in range(count)])
+    potential, _ = gradients(target, points)
+    order = [c for c in np.argsort(potential) if potential[c] < best.potential + MARGIN]
+    return [points[c] for c in order[:most]]
+
+
+def weights_of(modes: list[Mode]) -> NDArray[np.float64]:
+    """Laplace weights, which sum to one."""
+    mass = np.array([mode.log_mass for mode in modes])
+    mass = np.exp(mass - mass.max())
+    return mass / mass.sum()
+
+
+def allot(weights: NDArray[np.float64], n_chains: int) -> NDArray[np.intp]:
+    """The mode (C,) in which each chain begins: every mode of some weight gets one chain, the heaviest the rest."""
+    visited = np.flatnonzero(weights >= VISITED)[1 : 1 + n_chains // 2]
+    return np.concatenate([np.zeros(n_chains - len(visited), np.intp), visited])
