@@ -20,7 +20,8 @@ def snippets(language):
 @pytest.mark.filterwarnings(
     "ignore"
 )  # NumPyro's own sampler, run cold in the last snippet, warns as it likes
-def test_python_snippets_run_in_order():
+def test_python_snippets_run_in_order(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # some write files
     names = {}
     for snippet in snippets("python"):
         exec(compile(snippet, "README.md", "exec"), names)

@@ -14,7 +14,6 @@ import numpy as np
 
 from bayesgmm.data import Data
 from bayesgmm.io.description import Stored, describe, rebuild
-from bayesgmm.io.parts import fields_of
 from bayesgmm.io.sealed import check_content, check_seal, write_sealed
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
