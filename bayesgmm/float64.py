@@ -15,16 +15,25 @@ import jax.numpy as jnp
 import numpy as np
 
 
+SMALL = (
+    1 << 14
+)  # bytes: a compiled program takes a small NumPy array ten times sooner than one is made JAX's before
+
+
 def is_key(leaf: Any) -> bool:
     """Whether a leaf is a typed JAX random key."""
     return isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
 
-def to_device(tree: Any) -> Any:
-    """NumPy leaves as JAX arrays (inside the context, so that float64 stays float64)."""
-    return jax.tree.map(
-        lambda leaf: jnp.asarray(leaf) if isinstance(leaf, np.ndarray | np.generic) else leaf, tree
-    )
+def to_device(tree: Any, above: int = -1) -> Any:
+    """NumPy leaves of more bytes than ``above`` as JAX arrays (inside the context, so that float64 stays float64)."""
+
+    def put(leaf: Any) -> Any:
+        return (
+            jnp.asarray(leaf) if isinstance(leaf, np.ndarray | np.generic) and leaf.nbytes > above else leaf
+        )
+
+    return jax.tree.map(put, tree)
 
 
 def to_host(tree: Any) -> Any:
@@ -36,11 +45,12 @@ def to_host(tree: Any) -> Any:
 
 def in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
     """Run a function of pytrees in double precision: NumPy leaves in, NumPy leaves out."""
+    compiled = hasattr(function, "lower")
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
         with jax.enable_x64(True):
-            args, kwargs = to_device((args, kwargs))
+            args, kwargs = to_device((args, kwargs), above=SMALL if compiled else -1)
             return to_host(function(*args, **kwargs))
 
     return run
