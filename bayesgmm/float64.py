@@ -14,15 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-
-SMALL = (
-    1 << 14
-)  # bytes: a compiled program takes a small NumPy array ten times sooner than one is made JAX's before
-
-
-def is_key(leaf: Any) -> bool:
-    """Whether a leaf is a typed JAX random key."""
-    return isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+SMALL = 1 << 14  # bytes: jit takes small NumPy arrays ten times faster than they become JAX's
 
 
 def to_device(tree: Any, above: int = -1) -> Any:
