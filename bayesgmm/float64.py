@@ -17,6 +17,11 @@ import numpy as np
 SMALL = 1 << 14  # bytes: jit takes small NumPy arrays ten times faster than they become JAX's
 
 
+def is_key(leaf: Any) -> bool:
+    """Whether a leaf is a typed JAX random key."""
+    return isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+
+
 def to_device(tree: Any, above: int = -1) -> Any:
     """NumPy leaves of more bytes than ``above`` as JAX arrays (inside the context, so that float64 stays float64)."""
 

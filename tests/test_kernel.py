@@ -81,7 +81,7 @@ def test_pointwise_densities_and_memberships(structure):
     np.testing.assert_allclose(traced, pointwise, rtol=1e-12)
 
 
-@every_structure
+@first_structure_quick
 @pytest.mark.parametrize("n", [1, 63, 64, 65, 257, 1001])
 def test_blocks_equal_the_whole(structure, n):
     mixture, rows = example(structure, n=n)

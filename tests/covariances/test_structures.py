@@ -94,7 +94,7 @@ def test_every_way_to_a_precision_has_the_same_log_determinant(structure, k, d):
     np.testing.assert_allclose(tempered.half_log_det, again.half_log_det, rtol=1e-10, atol=1e-12)
 
 
-@every_structure
+@first_structure_quick
 @every_size
 def test_host_and_device_give_the_same_numbers(structure, k, d):
     rng = rng_of(3, k, d)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import arviz_stats
 import numpy as np
 import pytest
 from compilations import count_compilations
@@ -41,9 +40,7 @@ ORACLE = {
     "finite,K=2,alpha=1": finite(2),
     "finite,K=3,alpha=1": finite(3),
     "finite,K=3,alpha=0.333333": finite(3, 1 / 3),
-    "finite,K=3,alpha=4": finite(3, 4.0),
     "finite,K=5,alpha=1": finite(5),
-    "DP,alpha=0.5": dirichlet_process(15, 0.5),
     "DP,alpha=1.0": dirichlet_process(20, 1.0),
     "DP,alpha=2.0": dirichlet_process(25, 2.0),
     "MFM,K~U{1..30},gamma=1": random_number(weights.uniform(30)),
@@ -74,35 +71,6 @@ def test_partitions_of_nine_rows(oracle, name):
         assert np.abs(number - exact["p_K"]).max() < 0.01
 
 
-# --- one posterior
-
-
-def combined_z(ours, theirs):
-    """Differences of means in combined Monte Carlo standard errors, and ratios of sds, of (chains, draws, n) draws."""
-    z, ratio = [], []
-    for i in range(ours.shape[-1]):
-        a, b = ours[..., i], theirs[..., i]
-        mcse = np.hypot(arviz_stats.mcse(a, method="mean"), arviz_stats.mcse(b, method="mean"))
-        z.append((a.mean() - b.mean()) / mcse)
-        ratio.append(a.std() / b.std())
-    return np.array(z), np.array(ratio)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("structure", ["full", "tied"])
-def test_gibbs_and_nuts_sample_one_posterior(structure):
-    """Every relabelled parameter within 4.5 combined MCSE (at most 17: fails 1e-4), every sd within 5 %."""
-    model = models.finite_mixture(2, structure)
-    gibbs = bg.fit("faithful", model, bg.Gibbs(num_samples=5000), random_state=2)
-    nuts = bg.fit("faithful", model, bg.NUTS(num_samples=3000), start=gibbs.start, random_state=3)
-    ours, theirs = gibbs.data["posterior"], nuts.data["posterior"]
-    for name in ("weights", "means", "covariances"):
-        a, b = (group[name].values.reshape(4, group.sizes["draw"], -1) for group in (ours, theirs))
-        z, ratio = combined_z(a, b)
-        assert np.abs(z).max() < 4.5, name
-        assert np.abs(ratio - 1).max() < 0.05, name
-
-
 # --- published posteriors of K under Richardson & Green's prior
 
 
@@ -116,7 +84,7 @@ def test_published_posterior_of_the_number_of_components(cases, data):
     }[data]
     published = cases("C_number_of_components")[name]
     model = models.mixture_of_finite_mixtures(number=weights.uniform(30), components=richardson_green())
-    engine = bg.Gibbs(num_chains=32, num_warmup=200, num_samples=1000, thin=20)
+    engine = bg.Gibbs(num_chains=32, num_warmup=200, num_samples=700, thin=20)
     post = bg.fit(rows(), model, engine, random_state=0)
     for table, key in ((post.n_components_table, "p_K"), (post.n_clusters_table, "p_Kplus")):
         expected = np.zeros(len(table))

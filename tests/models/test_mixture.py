@@ -7,7 +7,7 @@ import numpyro
 import pytest
 import scipy.special
 import scipy.stats
-from cases import COMPONENT_PRIORS, STRUCTURES, log_density, random_mixture, random_rows
+from cases import COMPONENT_PRIORS, FIRST_QUICK, STRUCTURES, log_density, random_mixture, random_rows
 from numpyro.infer.util import log_density as program_log_density
 
 from bayesgmm.float64 import in_float64, to_device
@@ -25,6 +25,7 @@ from bayesgmm.models.components import (
 )
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES)
+first_structure_quick = pytest.mark.parametrize("structure", FIRST_QUICK)
 every_prior = pytest.mark.parametrize("prior", COMPONENT_PRIORS)
 every_size = pytest.mark.parametrize(("k", "d"), [(1, 2), (3, 1), (3, 2)])
 
@@ -54,7 +55,7 @@ def test_sites_round_trip(structure, prior, k, d):
         np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
 
 
-@every_structure
+@first_structure_quick
 @every_prior
 def test_sites_are_those_that_the_program_samples(structure, prior):
     mixture, rows = example(structure)
@@ -228,7 +229,7 @@ def units(structure, d=2):
     return (np.full(d, 3.0) if structure == "spherical" else np.array([3.0, 0.2])), np.array([-5.0, 40.0])
 
 
-@every_structure
+@first_structure_quick
 @every_prior
 def test_beliefs_follow_a_change_of_units(structure, prior):
     """The joint density of rows and parameters, Jacobians included, is the same in both units."""
