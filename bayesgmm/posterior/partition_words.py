@@ -116,14 +116,15 @@ def _likeliest(probability: Any) -> str:
 def _ball(partition: Any) -> str:
     ball = partition.ball
     unit = f" {ball.loss.unit}".rstrip()
+    scale = "" if ball.loss == partition.loss else "; distances are in the loss with equal prices"
 
     def told(bound: Any) -> str:
         return f"{_clusters(bound.n_clusters)} at {number(bound.distance, 3)}"
 
     return (
         f"{100 * ball.level:g} % credible ball: radius {number(ball.radius)}{unit} (half of the draws lie within "
-        f"{number(float(ball.quantile(0.5)))}); on its edge a partition of {told(ball.horizontal)}, the coarsest "
-        f"{told(ball.upper_vertical)}, the finest {told(ball.lower_vertical)}"
+        f"{number(float(ball.quantile(0.5)))}{scale}); in it the farthest partition has {told(ball.horizontal)}, "
+        f"the coarsest {told(ball.upper_vertical)}, the finest {told(ball.lower_vertical)}"
     )
 
 
@@ -148,7 +149,8 @@ def doubt_in_words(partition: Any) -> str:
 
 def _row(rows: RowDoubt, labels: Int[np.ndarray, " N"], i: int) -> str:
     told = [f"cluster {labels[i]}: {_share(rows.own[i])}"]
-    others = [(rows.second_share[i], str(rows.second[i])), (rows.elsewhere[i], "elsewhere")]
+    rest = 1.0 - rows.own[i] - rows.second_share[i] - rows.elsewhere[i]
+    others = [(rows.second_share[i], str(rows.second[i])), (rows.elsewhere[i], "elsewhere"), (rest, "others")]
     told += [
         f"{name}: {_share(share)}" for share, name in sorted(others, reverse=True) if share >= LEAST_TOLD
     ]
@@ -203,6 +205,8 @@ def _sizes(labels: Int[np.ndarray, " N"]) -> str:
 def partition_warnings(partition: Any) -> tuple[str, ...]:
     """What a reader must know before quoting the partition."""
     found = []
+    if partition.draws.n_draws == 1:
+        found.append("there is one draw: it cannot say how sure the partition is, whatever the figures above")
     if partition.n_hits < ENOUGH * partition.n_starts:
         found.append(
             f"only {partition.n_hits} of {partition.n_starts} searches ended at this loss: raise n_starts to see if it "

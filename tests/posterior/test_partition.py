@@ -265,3 +265,18 @@ def test_a_posterior_is_partitioned_on_its_rows(posterior):
     assert "EM's partition, every row in its likeliest component: adjusted Rand index" in repr(part)
     assert repr(part).startswith("Partition of data (120 rows) into 2 clusters")
     assert "(NUTS)" in repr(part)
+
+
+def test_one_draw_says_nothing_of_certainty():
+    part = bg.partition(np.array([[0, 0, 1, 1, 1]]), random_state=0)
+    assert any("there is one draw" in warning for warning in part.warnings)
+
+
+def test_what_is_said_of_a_row_adds_up():
+    """A row that is in four clusters by turns: its own, the second and the others are all told."""
+    draws = np.repeat(np.arange(4)[None], 40, axis=0).repeat(5, axis=1)  # four clusters of five rows
+    draws[10:20, 0], draws[20:30, 0], draws[30:, 0] = 1, 2, 3
+    part = bg.partition(draws, max_clusters=4, random_state=0)
+    rows = part.rows
+    assert rows.own[0] + rows.second_share[0] + rows.elsewhere[0] < 0.8
+    assert "others: 50 %" in repr(part)
