@@ -33,8 +33,8 @@ def fit(
     ----------
     x : rows (N, D): an array, a data frame, the path of a CSV or Parquet file, or a bundled data set's name
     model : what is believed, such as ``models.finite_mixture(3)``
-    engine : how it is computed: ``EM()`` (the default), ``HMC()``, ``NUTS()``, ``Gibbs()``; ``"auto"`` lets a pilot
-        choose among those that sample
+    engine : how it is computed: ``EM()`` (the default), ``CAVI()``, ``SVI()``, ``HMC()``, ``NUTS()``, ``Gibbs()``;
+        ``"auto"`` lets a pilot choose between HMC and Gibbs
     start : where to start: a result, a :class:`Mixture` (in the data's units) or labels (N,); None looks itself
     sample_weight : (N,) weights of the rows; a weight of 2 is two such rows
     random_state : int, numpy Generator, JAX key or None; the same one gives the same result
