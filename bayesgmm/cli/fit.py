@@ -8,9 +8,7 @@ import click
 
 from bayesgmm.cli import command
 from bayesgmm.cli.progress import shown
-
-ENGINES = {"em": "EM", "cavi": "CAVI", "svi": "SVI", "nuts": "NUTS", "hmc": "HMC", "gibbs": "Gibbs"}
-SAMPLERS = ("nuts", "hmc", "gibbs")
+from bayesgmm.inference.engines import AUTO, ENGINES, engine_class
 
 
 @click.command()
@@ -18,7 +16,7 @@ SAMPLERS = ("nuts", "hmc", "gibbs")
 @command.columns_option
 @click.option("-k", "--components", type=click.IntRange(min=1), required=True, help="Number of components.")
 @click.option("--covariance-type", metavar="NAME", default="full", show_default=True)
-@click.option("--engine", type=click.Choice((*ENGINES, "auto")), default="em", show_default=True)
+@click.option("--engine", type=click.Choice((*ENGINES, AUTO)), default="em", show_default=True)
 @click.option(
     "--chains", type=click.IntRange(min=1), default=4, show_default=True, help="Chains of a sampler."
 )
@@ -67,10 +65,8 @@ def fit(
 
 
 def _engine(name: str, chains: int, samples: int) -> Any:
-    """The engine of that name; ``"auto"`` is left for ``fit`` to resolve."""
-    if name == "auto":
+    """The engine of that name; that a pilot is to choose one is left for ``fit`` to resolve."""
+    if name == AUTO:
         return name
-    import bayesgmm
-
-    settings = {"num_chains": chains, "num_samples": samples} if name in SAMPLERS else {}
-    return getattr(bayesgmm, ENGINES[name])(**settings)
+    kind = engine_class(name)
+    return kind(num_chains=chains, num_samples=samples) if hasattr(kind, "num_chains") else kind()

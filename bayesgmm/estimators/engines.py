@@ -6,11 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import bayesgmm
+from bayesgmm.inference.engines import AUTO, engine_class
 from bayesgmm.models import FiniteMixture
 
-ENGINES = {"em": "EM", "cavi": "CAVI", "svi": "SVI", "nuts": "NUTS", "hmc": "HMC", "gibbs": "Gibbs"}
-AUTO = "auto"
 WORDS = {  # of scikit-learn's, and what engines call them: the first that one has
     "tol": ("tol",),
     "reg_covar": ("reg_covar",),
@@ -18,16 +16,6 @@ WORDS = {  # of scikit-learn's, and what engines call them: the first that one h
     "max_iter": ("num_samples", "max_steps", "num_steps"),
 }
 DRAWN = ("num_chains",)  # a field of samplers alone
-
-
-def engine_class(name: str) -> type:
-    """The engine of that name; a ValueError where this version has none."""
-    known = [each for each, kind in ENGINES.items() if kind in bayesgmm.__all__]
-    if name not in known:
-        raise ValueError(
-            f"Expected engine to be one of {', '.join(known)}, {AUTO}, or an engine; got {name!r}."
-        )
-    return getattr(bayesgmm, ENGINES[name])
 
 
 def make_engine(
