@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from bayesgmm.criteria.select import Selection, select
     from bayesgmm.data import Data, as_data, list_datasets, load_dataset
     from bayesgmm.estimators import BayesianGaussianMixture, GaussianMixture
-    from bayesgmm.inference.bootstrap import bootstrap
-    from bayesgmm.inference.cavi import CAVI
-    from bayesgmm.inference.em import EM
+    from bayesgmm.inference.cavi.cavi import CAVI
+    from bayesgmm.inference.em.bootstrap import bootstrap
+    from bayesgmm.inference.em.em import EM
+    from bayesgmm.inference.em.result import EMResult, Status
     from bayesgmm.inference.fit import fit
-    from bayesgmm.inference.gibbs import Gibbs
-    from bayesgmm.inference.hmc import HMC
-    from bayesgmm.inference.nuts import NUTS
-    from bayesgmm.inference.result import EMResult, Status
-    from bayesgmm.inference.svi import SVI
+    from bayesgmm.inference.gibbs.gibbs import Gibbs
+    from bayesgmm.inference.gradient.hmc import HMC
+    from bayesgmm.inference.gradient.nuts import NUTS
+    from bayesgmm.inference.svi.svi import SVI
     from bayesgmm.io import load
     from bayesgmm.mixture import Mixture
     from bayesgmm.posterior.agreement import partition_agreement
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 
 _MODULE_OF = {
     "fit": "bayesgmm.inference.fit",
-    "EM": "bayesgmm.inference.em",
-    "HMC": "bayesgmm.inference.hmc",
-    "NUTS": "bayesgmm.inference.nuts",
-    "CAVI": "bayesgmm.inference.cavi",
-    "SVI": "bayesgmm.inference.svi",
-    "Gibbs": "bayesgmm.inference.gibbs",
-    "EMResult": "bayesgmm.inference.result",
-    "Status": "bayesgmm.inference.result",
+    "EM": "bayesgmm.inference.em.em",
+    "HMC": "bayesgmm.inference.gradient.hmc",
+    "NUTS": "bayesgmm.inference.gradient.nuts",
+    "CAVI": "bayesgmm.inference.cavi.cavi",
+    "SVI": "bayesgmm.inference.svi.svi",
+    "Gibbs": "bayesgmm.inference.gibbs.gibbs",
+    "EMResult": "bayesgmm.inference.em.result",
+    "Status": "bayesgmm.inference.em.result",
     "Posterior": "bayesgmm.posterior.posterior",
     "Mixture": "bayesgmm.mixture",
     "Data": "bayesgmm.data",
@@ -53,7 +53,7 @@ _MODULE_OF = {
     "partition": "bayesgmm.posterior.partition",
     "Partition": "bayesgmm.posterior.partition",
     "partition_agreement": "bayesgmm.posterior.agreement",
-    "bootstrap": "bayesgmm.inference.bootstrap",
+    "bootstrap": "bayesgmm.inference.em.bootstrap",
     "select": "bayesgmm.criteria.select",
     "Selection": "bayesgmm.criteria.select",
     "compare": "bayesgmm.criteria.compare",

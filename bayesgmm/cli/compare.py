@@ -66,7 +66,7 @@ def compare(
 def _sample(progress: Progress, em: Any, chains: int, samples: int, seed: int) -> Any:
     with progress.phase("NUTS") as advance:
         from bayesgmm.inference.fit import fit
-        from bayesgmm.inference.nuts import NUTS
+        from bayesgmm.inference.gradient.nuts import NUTS
         from bayesgmm.models import finite_mixture
 
         def report(phase: str, done: int, total: int) -> None:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from bayesgmm.covariances import STRUCTURES, get_structure
 from bayesgmm.data import Data, as_data, check_fit, check_sample_weight
-from bayesgmm.inference.em import EM, fit_many
+from bayesgmm.inference.em.em import EM, fit_many
+from bayesgmm.inference.em.result import EMResult
 from bayesgmm.inference.fit import prepare
-from bayesgmm.inference.result import EMResult
 from bayesgmm.models import finite_mixture
 from bayesgmm.random_state import as_seed
 from bayesgmm.tables import text_table

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from bayesgmm.covariances import Precision, get_structure
 from bayesgmm.data import Data
-from bayesgmm.inference.degeneracy import degeneracy_warnings
-from bayesgmm.inference.em import EM
+from bayesgmm.inference.em.degeneracy import degeneracy_warnings
+from bayesgmm.inference.em.em import EM
 from bayesgmm.inference.fit import fit
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture

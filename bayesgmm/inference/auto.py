@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from bayesgmm.covariances import Structure
-from bayesgmm.inference.gibbs import Gibbs
-from bayesgmm.inference.hmc import HMC
+from bayesgmm.inference.gibbs.gibbs import Gibbs
+from bayesgmm.inference.gradient.hmc import HMC
 from bayesgmm.inference.problem import Problem
 from bayesgmm.posterior.posterior import Posterior
 

@@ -6,12 +6,12 @@ import importlib
 
 AUTO = "auto"
 ENGINES = {
-    "em": ("bayesgmm.inference.em", "EM"),
-    "cavi": ("bayesgmm.inference.cavi", "CAVI"),
-    "svi": ("bayesgmm.inference.svi", "SVI"),
-    "nuts": ("bayesgmm.inference.nuts", "NUTS"),
-    "hmc": ("bayesgmm.inference.hmc", "HMC"),
-    "gibbs": ("bayesgmm.inference.gibbs", "Gibbs"),
+    "em": ("bayesgmm.inference.em.em", "EM"),
+    "cavi": ("bayesgmm.inference.cavi.cavi", "CAVI"),
+    "svi": ("bayesgmm.inference.svi.svi", "SVI"),
+    "nuts": ("bayesgmm.inference.gradient.nuts", "NUTS"),
+    "hmc": ("bayesgmm.inference.gradient.hmc", "HMC"),
+    "gibbs": ("bayesgmm.inference.gibbs.gibbs", "Gibbs"),
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from bayesgmm.data import Standardisation, as_data, check_fit, check_sample_weight
 from bayesgmm.inference.auto import Auto
-from bayesgmm.inference.em import EM
+from bayesgmm.inference.em.em import EM
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.progress import progress_reporter
 from bayesgmm.models import FiniteMixture

@@ -14,7 +14,7 @@ import numpy as np
 
 import bayesgmm as bg
 from bayesgmm import models
-from bayesgmm.inference.resampling import data_sets
+from bayesgmm.inference.em.resampling import data_sets
 
 
 def overlapping(n, k, d, spread=2.0):

@@ -18,8 +18,8 @@ from sklearn.mixture import BayesianGaussianMixture
 
 import bayesgmm as bg
 from bayesgmm import models
-from bayesgmm.inference import ascent
-from bayesgmm.inference.cavi_starts import naturals_of_labels
+from bayesgmm.inference.cavi import ascent
+from bayesgmm.inference.cavi.starts import naturals_of_labels
 from bayesgmm.inference.fit import prepare
 from bayesgmm.kernel import make_rows
 from bayesgmm.models.components import NormalInverseWishart

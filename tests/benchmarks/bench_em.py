@@ -20,7 +20,7 @@ from sklearn.mixture import GaussianMixture
 import bayesgmm as bg
 from bayesgmm import models
 from bayesgmm.covariances import get_structure
-from bayesgmm.inference import steps
+from bayesgmm.inference.em import steps
 from bayesgmm.kernel import make_rows
 from bayesgmm.mixture import Mixture
 

@@ -45,7 +45,7 @@ def ours(x, means, covariances, dtype):
     import jax.numpy as jnp
 
     from bayesgmm.covariances import get_structure
-    from bayesgmm.inference.steps import Settings, advance, initial
+    from bayesgmm.inference.em.steps import Settings, advance, initial
     from bayesgmm.kernel import make_rows
     from bayesgmm.mixture import Mixture
 

@@ -7,7 +7,7 @@ import scipy.stats
 import bayesgmm as bg
 from bayesgmm.covariances import get_structure
 from bayesgmm.inference.fit import fit, prepare
-from bayesgmm.inference.nuts import NUTS
+from bayesgmm.inference.gradient.nuts import NUTS
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import finite_mixture
 from bayesgmm.posterior.assemble import assemble

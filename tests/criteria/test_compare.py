@@ -11,7 +11,7 @@ from bayesgmm.criteria import predictive
 from bayesgmm.criteria.compare import COLUMNS, DIRECTIONS, agreement, compare
 from bayesgmm.criteria.parameters import match_components
 from bayesgmm.datasets import read_csv
-from bayesgmm.inference.em import EM
+from bayesgmm.inference.em.em import EM
 from bayesgmm.inference.fit import fit
 from bayesgmm.models import finite_mixture
 

@@ -10,7 +10,7 @@ from sklearn.mixture import GaussianMixture
 
 import bayesgmm as bg
 from bayesgmm.criteria import information
-from bayesgmm.inference.em import EM
+from bayesgmm.inference.em.em import EM
 from bayesgmm.inference.fit import fit
 from bayesgmm.models import finite_mixture
 

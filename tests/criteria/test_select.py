@@ -6,7 +6,7 @@ from cases import STRUCTURES, random_rows
 
 from bayesgmm.criteria import select as module
 from bayesgmm.criteria.select import select
-from bayesgmm.inference.em import EM
+from bayesgmm.inference.em.em import EM
 from bayesgmm.inference.fit import fit
 from bayesgmm.models import finite_mixture
 

@@ -15,7 +15,7 @@ import numpyro
 import scipy.stats
 
 from bayesgmm.float64 import in_float64, to_device
-from bayesgmm.inference.sweep import ChainState, sweep
+from bayesgmm.inference.gibbs.sweep import ChainState, sweep
 from bayesgmm.kernel import Rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models.components.own_scale import scale_from_site

@@ -10,9 +10,9 @@ from compilations import count_compilations
 
 import bayesgmm as bg
 from bayesgmm import models
-from bayesgmm.inference import refits
-from bayesgmm.inference.em import em_settings
-from bayesgmm.inference.resampling import DataSet, data_sets
+from bayesgmm.inference.em import refits
+from bayesgmm.inference.em.em import em_settings
+from bayesgmm.inference.em.resampling import DataSet, data_sets
 from bayesgmm.kernel import make_rows
 
 TIGHT = bg.EM(n_init=3, tol=1e-14)

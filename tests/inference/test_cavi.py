@@ -14,8 +14,8 @@ import bayesgmm as bg
 from bayesgmm import models
 from bayesgmm.covariances import get_structure
 from bayesgmm.float64 import in_float64
-from bayesgmm.inference import ascent
-from bayesgmm.inference.cavi_starts import naturals_of_labels
+from bayesgmm.inference.cavi import ascent
+from bayesgmm.inference.cavi.starts import naturals_of_labels
 from bayesgmm.inference.fit import prepare
 from bayesgmm.inference.start import labels_to_one_hot
 from bayesgmm.kernel import make_rows

@@ -19,9 +19,9 @@ from sklearn.mixture import GaussianMixture
 import bayesgmm as bg
 from bayesgmm import models
 from bayesgmm.float64 import in_float64
-from bayesgmm.inference.em import EM
+from bayesgmm.inference.em.em import EM
+from bayesgmm.inference.em.result import Status
 from bayesgmm.inference.fit import fit
-from bayesgmm.inference.result import Status
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import finite_mixture
 

@@ -15,7 +15,7 @@ from compilations import count_compilations
 import bayesgmm as bg
 from bayesgmm import models
 from bayesgmm.inference import checkpoint as checkpoints
-from bayesgmm.inference import gradient_sampling
+from bayesgmm.inference.gradient import sampling as gradient_sampling
 from bayesgmm.models.components import NormalInverseWishart
 
 SHORT = bg.HMC(num_samples=250)

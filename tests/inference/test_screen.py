@@ -11,8 +11,8 @@ from cases import random_mixture, random_rows
 import bayesgmm as bg
 from bayesgmm import models
 from bayesgmm.covariances import get_structure
-from bayesgmm.inference import climb, moves, screen, steps
-from bayesgmm.inference.em import EM, em_settings
+from bayesgmm.inference.em import climb, moves, screen, steps
+from bayesgmm.inference.em.em import EM, em_settings
 from bayesgmm.inference.fit import prepare
 from bayesgmm.inference.start import mixtures_from_labels
 from bayesgmm.kernel import first_blocks, make_rows

@@ -20,13 +20,13 @@ from numpyro.infer.util import log_density, potential_energy
 import bayesgmm as bg
 from bayesgmm import models
 from bayesgmm.float64 import in_float64, to_device
-from bayesgmm.inference import svi as engine_module
-from bayesgmm.inference.elbo import Anchor
 from bayesgmm.inference.fit import prepare
-from bayesgmm.inference.laplace import anchor
-from bayesgmm.inference.svi_words import _judged
-from bayesgmm.inference.target import Target
-from bayesgmm.inference.vi_start import starting_mode, unconstrained
+from bayesgmm.inference.gradient.target import Target
+from bayesgmm.inference.gradient.vi_start import starting_mode, unconstrained
+from bayesgmm.inference.svi import svi as engine_module
+from bayesgmm.inference.svi.elbo import Anchor
+from bayesgmm.inference.svi.laplace import anchor
+from bayesgmm.inference.svi.words import _judged
 from bayesgmm.kernel import make_rows
 from bayesgmm.models.components import HalfNormal, NormalInverseWishart, NormalLKJ
 

@@ -12,11 +12,11 @@ from numpyro.infer.util import potential_energy
 import bayesgmm as bg
 from bayesgmm import models
 from bayesgmm.float64 import to_device
-from bayesgmm.inference import modes as mode_search
 from bayesgmm.inference.fit import prepare
-from bayesgmm.inference.modes import allot, em_starts, find_modes, weights_of
-from bayesgmm.inference.target import Chart, Target, derivatives, gradients
-from bayesgmm.inference.warm_start import dispersed_starts, find_mode
+from bayesgmm.inference.gradient import modes as mode_search
+from bayesgmm.inference.gradient.modes import allot, em_starts, find_modes, weights_of
+from bayesgmm.inference.gradient.target import Chart, Target, derivatives, gradients
+from bayesgmm.inference.gradient.warm_start import dispersed_starts, find_mode
 from bayesgmm.kernel import make_rows
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.inference.guides import find_guide
+from bayesgmm.inference.svi.guides import find_guide
 from bayesgmm.posterior.pareto import effective_draws, smooth, threshold
 
 GOOD = 0.5  # k-hat below which the importance weights have a finite variance

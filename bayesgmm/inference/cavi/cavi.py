@@ -1,7 +1,7 @@
 """Coordinate-ascent variational inference: the conjugate mixture by closed forms, on the exact ELBO.
 
-Starts climb together (:mod:`bayesgmm.inference.ascent`), then moves change the number of clusters where that raises
-the ELBO (:mod:`bayesgmm.inference.cavi_search`). On large data the search runs on a sample first.
+Starts climb together (:mod:`bayesgmm.inference.cavi.ascent`), then moves change the number of clusters where that
+raises the ELBO (:mod:`bayesgmm.inference.cavi.search`). On large data the search runs on a sample first.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import numpy as np
 
 from bayesgmm.covariances import Natural
 from bayesgmm.inference import start as starting
-from bayesgmm.inference.ascent import CONVERGED, plug_in
-from bayesgmm.inference.cavi_search import Place, Task, occupied, search
-from bayesgmm.inference.cavi_starts import first_naturals, found_naturals
+from bayesgmm.inference.cavi.ascent import CONVERGED, plug_in
+from bayesgmm.inference.cavi.search import Place, Task, occupied, search
+from bayesgmm.inference.cavi.starts import first_naturals, found_naturals
+from bayesgmm.inference.em.result import Status
 from bayesgmm.inference.problem import Problem
-from bayesgmm.inference.result import Status
 from bayesgmm.kernel import Rows, make_rows
 from bayesgmm.models import FiniteMixture
 from bayesgmm.posterior.variational import Factors, VariationalPosterior

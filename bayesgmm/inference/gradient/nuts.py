@@ -15,9 +15,9 @@ from numpyro.infer.hmc import hmc
 from numpyro.infer.util import ParamInfo
 
 from bayesgmm.covariances import Array
-from bayesgmm.inference.gradient_sampling import CHUNK, At, Kept, check_settings, sample_posterior
+from bayesgmm.inference.gradient.sampling import CHUNK, At, Kept, check_settings, sample_posterior
+from bayesgmm.inference.gradient.target import Chart, Target
 from bayesgmm.inference.problem import Problem
-from bayesgmm.inference.target import Chart, Target
 from bayesgmm.posterior.posterior import Posterior
 
 
@@ -26,8 +26,8 @@ class NUTS:
     """The No-U-Turn sampler (Hoffman & Gelman 2014), NumPyro's, started where EM ended.
 
     Positions, metrics and a first step size come from the modes near EM's optima (see
-    :mod:`bayesgmm.inference.modes` and :mod:`bayesgmm.inference.warm_start`); the warm-up only adapts the step size and
-    lets the dispersed chains settle.
+    :mod:`bayesgmm.inference.gradient.modes` and :mod:`bayesgmm.inference.gradient.warm_start`); the warm-up only adapts
+    the step size and lets the dispersed chains settle.
 
     Parameters
     ----------

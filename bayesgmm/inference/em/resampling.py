@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.inference.refits import DataSet
+from bayesgmm.inference.em.refits import DataSet
 from bayesgmm.mixture import Mixture
 
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from bayesgmm.covariances import Array
 from bayesgmm.float64 import in_float64, to_device
-from bayesgmm.inference.chain_starts import em_start, first_states, starting_labels
 from bayesgmm.inference.checkpoint import Checkpoint
 from bayesgmm.inference.chunks import FEWEST, Length, run_chunks
 from bayesgmm.inference.clock import Clock
+from bayesgmm.inference.gibbs.chain_starts import em_start, first_states, starting_labels
+from bayesgmm.inference.gibbs.sweep import ChainState, log_prior, sweep
 from bayesgmm.inference.problem import Problem
-from bayesgmm.inference.sweep import ChainState, log_prior, sweep
 from bayesgmm.kernel import Rows, make_rows
 from bayesgmm.models import FiniteMixture
 from bayesgmm.posterior.assemble import assemble

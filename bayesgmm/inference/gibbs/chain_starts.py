@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.covariances import Array
-from bayesgmm.inference.em import EM, fit_many
+from bayesgmm.inference.em.em import EM, fit_many
+from bayesgmm.inference.em.result import EMResult
+from bayesgmm.inference.gibbs.sweep import ChainState
 from bayesgmm.inference.problem import Problem
-from bayesgmm.inference.result import EMResult
 from bayesgmm.inference.start import mixtures_from_labels
-from bayesgmm.inference.sweep import ChainState
 from bayesgmm.models import FiniteMixture, finite_mixture
 
 MOST_TRIED = 5  # components tried by EM where their number is not given

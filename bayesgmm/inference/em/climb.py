@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.covariances import Structure
 from bayesgmm.float64 import in_float64, to_device
-from bayesgmm.inference.steps import (
+from bayesgmm.inference.em.steps import (
     CONVERGED,
     MAX_STEPS,
     RETIRED,

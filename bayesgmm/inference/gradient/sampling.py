@@ -19,11 +19,11 @@ from bayesgmm.float64 import in_float64, to_device
 from bayesgmm.inference.checkpoint import Checkpoint, Saved
 from bayesgmm.inference.chunks import Length, run_chunks
 from bayesgmm.inference.clock import Clock
-from bayesgmm.inference.modes import allot, em_starts, find_modes, weights_of
+from bayesgmm.inference.gradient.modes import allot, em_starts, find_modes, weights_of
+from bayesgmm.inference.gradient.target import Chart, Target, gradients, mixtures
+from bayesgmm.inference.gradient.vi_start import starting_fit, starting_mode
+from bayesgmm.inference.gradient.warm_start import Mode, dispersed_starts
 from bayesgmm.inference.problem import Problem
-from bayesgmm.inference.target import Chart, Target, gradients, mixtures
-from bayesgmm.inference.vi_start import starting_fit, starting_mode
-from bayesgmm.inference.warm_start import Mode, dispersed_starts
 from bayesgmm.kernel import make_rows
 from bayesgmm.posterior.assemble import assemble
 from bayesgmm.posterior.posterior import Posterior

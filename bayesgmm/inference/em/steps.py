@@ -1,8 +1,8 @@
 """EM steps, accelerated, for a group of columns in one compiled program: evaluate, judge, then step, leap or fall back.
 
 One evaluation is one pass of the kernel at a column's parameters; it gives the objective there and the statistics
-from which the next parameters follow. After a few plain steps a column leaps (:mod:`bayesgmm.inference.leap`); a leap
-that lowers the objective is taken back, so it never falls.
+from which the next parameters follow. After a few plain steps a column leaps (:mod:`bayesgmm.inference.em.leap`); a
+leap that lowers the objective is taken back, so it never falls.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from jax import lax
 
 from bayesgmm.covariances import Array, Moments, Natural, PseudoMoments, Structure
-from bayesgmm.inference import leap
-from bayesgmm.inference.leap import columns, norm
+from bayesgmm.inference.em import leap
+from bayesgmm.inference.em.leap import columns, norm
 from bayesgmm.kernel import Rows, statistics
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture

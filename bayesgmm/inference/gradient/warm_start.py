@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.inference.target import Chart, Target, derivatives, gradients
+from bayesgmm.inference.gradient.target import Chart, Target, derivatives, gradients
 
 NEWTON_STEPS = 50
 SADDLES = 2  # saddles that Newton leaves along their steepest way down before giving up

@@ -23,8 +23,8 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from bayesgmm.float64 import in_float64
-from bayesgmm.inference import steps
-from bayesgmm.inference.steps import NON_FINITE, RETIRED, RUNNING, Climb, Settings
+from bayesgmm.inference.em import steps
+from bayesgmm.inference.em.steps import NON_FINITE, RETIRED, RUNNING, Climb, Settings
 from bayesgmm.kernel import Rows, make_rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.covariances import Structure
-from bayesgmm.inference.climb import climb, columns_of, put_columns
-from bayesgmm.inference.moves import with_moves
+from bayesgmm.inference.em.climb import climb, columns_of, put_columns
+from bayesgmm.inference.em.moves import with_moves
+from bayesgmm.inference.em.steps import Climb, Settings
 from bayesgmm.inference.problem import Problem
-from bayesgmm.inference.steps import Climb, Settings
 from bayesgmm.kernel import Rows, first_blocks, make_rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture

@@ -10,13 +10,13 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.inference.degeneracy import SPIKE, smallest_relative_variance
-from bayesgmm.inference.em import EM, fit_columns
+from bayesgmm.inference.em.degeneracy import SPIKE, smallest_relative_variance
+from bayesgmm.inference.em.em import EM, fit_columns
+from bayesgmm.inference.em.result import EMResult
+from bayesgmm.inference.gradient.target import BATCH, Target, gradients
+from bayesgmm.inference.gradient.warm_start import Mode, find_mode
 from bayesgmm.inference.problem import Problem
-from bayesgmm.inference.result import EMResult
 from bayesgmm.inference.start import mixtures_from_labels
-from bayesgmm.inference.target import BATCH, Target, gradients
-from bayesgmm.inference.warm_start import Mode, find_mode
 from bayesgmm.mixture import Mixture
 from bayesgmm.posterior.diagnostics import log_joint
 

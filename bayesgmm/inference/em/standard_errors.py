@@ -9,8 +9,8 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
-from bayesgmm.inference.degeneracy import spikes
-from bayesgmm.inference.observed_information import observed_information
+from bayesgmm.inference.em.degeneracy import spikes
+from bayesgmm.inference.em.observed_information import observed_information
 from bayesgmm.tables import component_table
 
 MOST_PARAMETERS = 3000  # beyond it the information matrix, and the passes that fill it, get out of hand

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from bayesgmm.covariances import Array
 from bayesgmm.float64 import to_device
-from bayesgmm.inference.chain_starts import em_start
-from bayesgmm.inference.elbo import Anchor
-from bayesgmm.inference.em import EM
+from bayesgmm.inference.em.em import EM
+from bayesgmm.inference.em.result import EMResult
+from bayesgmm.inference.gibbs.chain_starts import em_start
+from bayesgmm.inference.gradient.target import Target
+from bayesgmm.inference.gradient.warm_start import find_mode
 from bayesgmm.inference.problem import Problem
-from bayesgmm.inference.result import EMResult
-from bayesgmm.inference.target import Target
-from bayesgmm.inference.warm_start import find_mode
+from bayesgmm.inference.svi.elbo import Anchor
 from bayesgmm.kernel import make_rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.posterior.posterior import Posterior

@@ -16,9 +16,9 @@ from numpyro.infer import SVI, Trace_ELBO
 from numpyro.infer.elbo import ELBO
 
 from bayesgmm.covariances import Array
-from bayesgmm.inference.elbo import Anchor, QuietELBO, WeightedDraws, weighted_draws
-from bayesgmm.inference.guides import find_guide, is_own
-from bayesgmm.inference.laplace import Laplace
+from bayesgmm.inference.svi.elbo import Anchor, QuietELBO, WeightedDraws, weighted_draws
+from bayesgmm.inference.svi.guides import find_guide, is_own
+from bayesgmm.inference.svi.laplace import Laplace
 from bayesgmm.kernel import Rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture

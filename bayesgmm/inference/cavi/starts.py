@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.covariances import Natural
-from bayesgmm.inference.ascent import naturals
+from bayesgmm.inference.cavi.ascent import naturals
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.start import labels_to_one_hot, start_labels
 from bayesgmm.models import FiniteMixture

@@ -11,15 +11,15 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from bayesgmm.data import Data, Standardisation
-from bayesgmm.inference.degeneracy import SPIKE, smallest_relative_variance
-from bayesgmm.inference.em import em_settings
+from bayesgmm.inference.em.degeneracy import SPIKE, smallest_relative_variance
+from bayesgmm.inference.em.em import em_settings
+from bayesgmm.inference.em.refits import refit_many
+from bayesgmm.inference.em.resampling import check_kind, data_sets
+from bayesgmm.inference.em.result import EMResult
+from bayesgmm.inference.em.standard_errors import StandardErrors
+from bayesgmm.inference.em.steps import MAX_STEPS
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.progress import progress_reporter
-from bayesgmm.inference.refits import refit_many
-from bayesgmm.inference.resampling import check_kind, data_sets
-from bayesgmm.inference.result import EMResult
-from bayesgmm.inference.standard_errors import StandardErrors
-from bayesgmm.inference.steps import MAX_STEPS
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 from bayesgmm.posterior.predict import MixturePredictor

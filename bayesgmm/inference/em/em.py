@@ -1,8 +1,9 @@
 """Expectation-maximisation: maximum likelihood and maximum a posteriori, restarts batched.
 
-Starts come from :mod:`bayesgmm.inference.start` and climb together (:mod:`bayesgmm.inference.climb`), on large data a
-sample first (:mod:`bayesgmm.inference.screen`); a start stops when the estimate of what is left to gain falls below
-``tol`` nats a row. Then moves (:mod:`bayesgmm.inference.moves`) look for a better place than the best of them.
+Starts come from :mod:`bayesgmm.inference.start` and climb together (:mod:`bayesgmm.inference.em.climb`), on large
+data a sample first (:mod:`bayesgmm.inference.em.screen`); a start stops when the estimate of what is left to gain
+falls below ``tol`` nats a row. Then moves (:mod:`bayesgmm.inference.em.moves`) look for a better place than
+the best of them.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.inference import start as starting
-from bayesgmm.inference.climb import climb, columns_of
-from bayesgmm.inference.degeneracy import SPIKE, degeneracy_warnings, smallest_relative_variance
-from bayesgmm.inference.moves import with_moves
+from bayesgmm.inference.em.climb import climb, columns_of
+from bayesgmm.inference.em.degeneracy import SPIKE, degeneracy_warnings, smallest_relative_variance
+from bayesgmm.inference.em.moves import with_moves
+from bayesgmm.inference.em.result import EMResult, Status
+from bayesgmm.inference.em.screen import screened
+from bayesgmm.inference.em.steps import CONVERGED, MAX_STEPS, NON_FINITE, Climb, Settings
 from bayesgmm.inference.problem import Problem
-from bayesgmm.inference.result import EMResult, Status
-from bayesgmm.inference.screen import screened
-from bayesgmm.inference.steps import CONVERGED, MAX_STEPS, NON_FINITE, Climb, Settings
 from bayesgmm.kernel import Rows, make_rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture

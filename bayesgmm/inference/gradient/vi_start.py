@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from numpyro.infer.util import unconstrain_fn
 
 from bayesgmm.covariances import Array
+from bayesgmm.inference.gradient.target import Target, gradients
+from bayesgmm.inference.gradient.warm_start import Mode
 from bayesgmm.inference.problem import Problem
-from bayesgmm.inference.target import Target, gradients
-from bayesgmm.inference.warm_start import Mode
 from bayesgmm.mixture import Mixture
 from bayesgmm.posterior.posterior import Posterior
 

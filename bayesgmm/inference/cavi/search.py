@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.covariances import Natural
-from bayesgmm.inference.ascent import (
+from bayesgmm.inference.cavi.ascent import (
     CHUNK,
     NON_FINITE,
     RUNNING,

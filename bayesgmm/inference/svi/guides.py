@@ -21,7 +21,7 @@ from numpyro.infer import autoguide as auto
 from numpyro.infer import init_to_value
 
 from bayesgmm.covariances import Array
-from bayesgmm.inference.laplace import Laplace
+from bayesgmm.inference.svi.laplace import Laplace
 
 
 class _Placed:

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from bayesgmm.float64 import in_float64, to_device
 from bayesgmm.inference.clock import Clock
-from bayesgmm.inference.elbo import WeightedDraws
-from bayesgmm.inference.guides import find_guide
-from bayesgmm.inference.laplace import anchor, em_fit, laplace, start_mixture
+from bayesgmm.inference.gradient.target import Target
 from bayesgmm.inference.problem import Problem
-from bayesgmm.inference.svi_steps import CHUNK, Recipe, Task, advance, check_optimizer, draw, first_state
-from bayesgmm.inference.svi_words import describe
-from bayesgmm.inference.target import Target
+from bayesgmm.inference.svi.elbo import WeightedDraws
+from bayesgmm.inference.svi.guides import find_guide
+from bayesgmm.inference.svi.laplace import anchor, em_fit, laplace, start_mixture
+from bayesgmm.inference.svi.steps import CHUNK, Recipe, Task, advance, check_optimizer, draw, first_state
+from bayesgmm.inference.svi.words import describe
 from bayesgmm.kernel import make_rows
 from bayesgmm.posterior.assemble import assemble
 from bayesgmm.posterior.guide import GuidePosterior

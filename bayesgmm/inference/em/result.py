@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from bayesgmm.criteria import information
 from bayesgmm.data import Data, Standardisation
+from bayesgmm.inference.em.standard_errors import StandardErrors, information_errors
 from bayesgmm.inference.problem import Problem
-from bayesgmm.inference.standard_errors import StandardErrors, information_errors
 from bayesgmm.io import save
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture

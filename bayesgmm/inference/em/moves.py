@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.covariances import Structure
-from bayesgmm.inference.climb import climb, columns_of
+from bayesgmm.inference.em.climb import climb, columns_of
+from bayesgmm.inference.em.steps import Climb, Settings
 from bayesgmm.inference.start import mixtures_from_responsibilities
-from bayesgmm.inference.steps import Climb, Settings
 from bayesgmm.kernel import Rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture

@@ -1,0 +1,1 @@
+"""Expectation-maximisation: climbing, screening, and what is known at the maximum."""

@@ -1,0 +1,1 @@
+"""Samplers that follow the gradient: NUTS and HMC."""
