@@ -42,12 +42,12 @@ def to_host(tree: Any) -> Any:
 
 def in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
     """Run a function of pytrees in double precision: NumPy leaves in, NumPy leaves out."""
-    compiled = hasattr(function, "lower")
+    is_compiled = hasattr(function, "is_compiled")
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
         with jax.enable_x64(True):
-            args, kwargs = to_device((args, kwargs), above=SMALL if compiled else -1)
+            args, kwargs = to_device((args, kwargs), above=SMALL if is_compiled else -1)
             return to_host(function(*args, **kwargs))
 
     return run

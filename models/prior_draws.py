@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import equinox as eqx
 import jax
 from numpyro import handlers
 
+from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array
 from bayesgmm.float64 import in_float64
 
@@ -18,7 +18,7 @@ def prior_draws(model: Any, n_rows: int, n_draws: int, seed: int) -> dict[str, A
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def _drawn(model: Any, n_rows: int, keys: Array) -> dict[str, Array]:
     def one(key: Array) -> dict[str, Array]:
         with handlers.trace() as found, handlers.seed(rng_seed=key):

@@ -24,6 +24,7 @@ ROOMS = [
         "data",
         "datasets",
         "compilation_cache",
+        "compiled",
     },
     {"mixture", "criteria.information"},  # formulas in the log-likelihood, p and n, which every result offers
     {"models"},

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-import equinox as eqx
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.compiled import compiled
 from bayesgmm.data import Data, Standardisation
 from bayesgmm.data.pieces import pieces
 from bayesgmm.float64 import in_float64
@@ -148,7 +148,7 @@ def whitener(
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def _log_prior(model: FiniteMixture, mixture: Mixture):
     return model.log_prior(mixture)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 from jaxtyping import Float64, Int
 
+from bayesgmm.compiled import compiled
 from bayesgmm.float64 import in_float64
 from bayesgmm.kernel import allocations, make_rows, posterior_probabilities
 from bayesgmm.mixture import Mixture
@@ -81,12 +81,12 @@ def responsibilities(fit: Any, most: int) -> Iterator[Float64[np.ndarray, "N S K
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def _labels(structure, natural, rows, key):
     return allocations(structure, natural, rows, key)
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def _probabilities(structure, natural, rows):
     return posterior_probabilities(structure, natural, rows)

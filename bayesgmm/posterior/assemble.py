@@ -6,11 +6,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.compiled import compiled
 from bayesgmm.float64 import in_float64
 from bayesgmm.kernel import allocation_counts, make_rows
 from bayesgmm.mixture import Mixture
@@ -127,7 +127,7 @@ def drawn_sizes(draws: Mixture, rows: NDArray[np.float64], seed: int) -> NDArray
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def _sizes(structure, natural, rows, key):
     return allocation_counts(structure, natural, rows, key)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import logsumexp, xlogy
 from numpy.typing import NDArray
 
+from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Natural, Structure
 from bayesgmm.data import Data, Standardisation, as_data, check_sample_weight, check_width
 from bayesgmm.float64 import in_float64
@@ -92,13 +92,13 @@ def _over_rows(draws: Mixture, rows: NDArray[np.float64], function) -> NDArray:
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def _most_probable(structure: Structure, natural: Natural, rows: Rows) -> Any:
     return per_row(structure, natural, rows, lambda _, r: jnp.argmax(jnp.mean(r, axis=0), axis=0))
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def _average_log_density(structure: Structure, natural: Natural, rows: Rows) -> Any:
     def average(log_sum: Any, _: Any) -> Any:
         return logsumexp(log_sum, axis=0) - jnp.log(1.0 * log_sum.shape[0])
@@ -107,25 +107,25 @@ def _average_log_density(structure: Structure, natural: Natural, rows: Rows) -> 
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def _entropy(structure: Structure, natural: Natural, rows: Rows) -> Any:
     return per_row(structure, natural, rows, lambda _, r: -jnp.sum(jnp.mean(xlogy(r, r), axis=0), axis=0))
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def _totals(structure: Structure, natural: Natural, rows: Rows) -> Any:
     return statistics(structure, natural, rows).log_likelihood
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def _log_density(structure: Structure, natural: Natural, rows: Rows) -> Any:
     return log_density(structure, natural, rows)
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def _memberships(structure: Structure, natural: Natural, rows: Rows) -> Any:
     return memberships(structure, natural, rows)
 

@@ -7,12 +7,12 @@ table holds expected rows (responsibilities summed) rather than one drawn alloca
 
 from __future__ import annotations
 
-import equinox as eqx
 import jax
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
+from bayesgmm.compiled import compiled
 from bayesgmm.float64 import in_float64
 from bayesgmm.kernel import Rows, contingency, make_rows
 from bayesgmm.mixture import Mixture
@@ -71,6 +71,6 @@ def contingency_tables(
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def _tables(structure, natural, rows: Rows, partition):
     return contingency(structure, natural, rows, partition)

@@ -7,7 +7,6 @@ import time
 from functools import cached_property
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,6 +15,7 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array
 from bayesgmm.float64 import in_float64
 from bayesgmm.kernel import Rows, make_rows
@@ -221,7 +221,7 @@ class VariationalPosterior(Posterior):
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def _predictive(factors: Factors, rows: Rows) -> tuple[Array, Array]:
     """Log predictive density (M B,) and memberships (K, M B) of rows in blocks, padding included."""
     model, values, total, hyper = factors
@@ -238,14 +238,14 @@ def _predictive(factors: Factors, rows: Rows) -> tuple[Array, Array]:
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def _conditional(factors: Factors, n_features: int) -> Any:
     model, values, total, _ = factors
     return model.components.conditional(model.structure, model.structure.moments(values, total, n_features))
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def _log_priors(model: FiniteMixture, draws: Mixture, hyper: dict[str, Array]) -> Float[Array, " s"]:
     def one(mixture: Mixture, hyper: dict[str, Array]) -> Array:
         weights = model.weights.at(hyper).log_prior(mixture.log_weights)

@@ -14,6 +14,7 @@ import numpy as np
 import numpyro
 import scipy.stats
 
+from bayesgmm.compiled import quick_options
 from bayesgmm.float64 import in_float64, to_device
 from bayesgmm.inference.gibbs.sweep import ChainState, sweep
 from bayesgmm.kernel import Rows
@@ -21,7 +22,7 @@ from bayesgmm.mixture import Mixture
 from bayesgmm.models.components.own_scale import scale_from_site
 
 N_ROWS, N_FEATURES, N_STEPS = 6, 2, 12
-QUICKLY_COMPILED = {"xla_backend_optimization_level": 0}  # each program runs once
+QUICKLY_COMPILED = {"xla_backend_optimization_level": 0, **quick_options()}  # each program runs once
 
 
 def prior_state(model, key, d=N_FEATURES):

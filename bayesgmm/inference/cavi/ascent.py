@@ -16,7 +16,6 @@ from __future__ import annotations
 import functools
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,6 +23,7 @@ from jax import lax
 from jaxtyping import Float
 from numpy.typing import NDArray
 
+from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array, Natural
 from bayesgmm.float64 import in_float64
 from bayesgmm.kernel import Rows, statistics
@@ -131,13 +131,13 @@ def _in_batches(function: Any, model: FiniteMixture, total: Any, values: Any, fa
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def _jit_naturals(model: FiniteMixture, total: Array, values: Array, factor: dict[str, Array], d: int) -> Any:
     return _naturals(model, total, values, factor, d)
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def _jit_log_evidences(
     model: FiniteMixture, total: Array, values: Array, factor: dict[str, Array], d: int
 ) -> Any:
@@ -145,7 +145,7 @@ def _jit_log_evidences(
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def plug_in(
     model: FiniteMixture, total: Array, values: Float[Array, "k p"], factor: dict[str, Array], d: int
 ) -> Mixture:
@@ -156,7 +156,7 @@ def plug_in(
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def advance(
     model: FiniteMixture, rows: Rows, state: Ascent, settings: Settings
 ) -> tuple[Ascent, Float[Array, "s c"]]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -22,6 +21,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Int
 from numpy.typing import NDArray
 
+from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array, Natural, Structure
 from bayesgmm.float64 import in_float64
 from bayesgmm.kernel import Rows, make_rows, statistics
@@ -60,7 +60,7 @@ def observed_information(fit: Any) -> Information:
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def _derivatives(
     structure: Structure,
     point: tuple[Array, Array, Array],

@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import numpy as np
 from jax import lax
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
+from bayesgmm.compiled import compiled
 from bayesgmm.float64 import in_float64
 from bayesgmm.inference.em import steps
 from bayesgmm.inference.em.steps import NON_FINITE, RETIRED, RUNNING, Climb, Settings
@@ -147,7 +147,7 @@ def _advance_seated(seated: list[_Seat], seats: int, prior: Any, settings: Setti
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def _advance(structure, rows: Rows, state: Climb, prior, settings: Settings) -> Climb:
     def one(seat: tuple[Rows, Climb]) -> Climb:
         return steps.advance(structure, *seat, prior, settings)[0]

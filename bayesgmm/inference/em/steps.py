@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array, Moments, Natural, PseudoMoments, Structure
 from bayesgmm.inference.em import leap
 from bayesgmm.inference.em.leap import columns, norm
@@ -91,7 +91,7 @@ def initial(start: Mixture, n_statistics: int) -> Climb:
     )
 
 
-@eqx.filter_jit
+@compiled
 def advance(
     structure: Structure, rows: Rows, state: Climb, prior: FiniteMixture | None, settings: Settings
 ) -> tuple[Climb, Array]:

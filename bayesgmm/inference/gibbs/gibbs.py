@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from numpy.typing import NDArray
 
+from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array
 from bayesgmm.float64 import in_float64, to_device
 from bayesgmm.inference.checkpoint import Checkpoint
@@ -122,7 +122,7 @@ def _begin(engine: Gibbs, problem: Problem, start: Any) -> tuple[FiniteMixture, 
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def _advance(
     model: FiniteMixture, rows: Rows, state: ChainState, key: Array, done: Array, thin: Array
 ) -> tuple[ChainState, Draws]:

@@ -6,13 +6,13 @@ import dataclasses
 from functools import partial
 from typing import ClassVar, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Float
 
+from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array
 from bayesgmm.inference.gradient.sampling import CHUNK, At, Kept, check_settings, sample_posterior
 from bayesgmm.inference.gradient.target import Chart, Target
@@ -117,7 +117,7 @@ def draw_noise(rng: np.random.Generator, n_chains: int, size: int) -> Noise:
     )
 
 
-@eqx.filter_jit
+@compiled
 def _advance(
     target: Target, charts: Chart, settings: Settings, state: State, noise: Noise, done: Array
 ) -> tuple[State, Kept]:

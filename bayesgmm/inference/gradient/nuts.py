@@ -6,7 +6,6 @@ import dataclasses
 from functools import partial
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +13,7 @@ from jax import lax
 from numpyro.infer.hmc import hmc
 from numpyro.infer.util import ParamInfo
 
+from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array
 from bayesgmm.inference.gradient.sampling import CHUNK, At, Kept, check_settings, sample_posterior
 from bayesgmm.inference.gradient.target import Chart, Target
@@ -89,7 +89,7 @@ def _kernels(static: tuple[int, int], target: Target, chart: Chart, at: ParamInf
     return state, partial(step, model_args=(target, chart))
 
 
-@eqx.filter_jit
+@compiled
 def _initial_states(static, target: Target, charts: Chart, at: ParamInfo, keys: Array, accept: Array):
     """The chains' first states (chains, ...)."""
     return jax.vmap(lambda chart, at, key: _kernels(static, target, chart, at, key, accept)[0])(
@@ -97,7 +97,7 @@ def _initial_states(static, target: Target, charts: Chart, at: ParamInfo, keys: 
     )
 
 
-@eqx.filter_jit
+@compiled
 def _advance(static, target: Target, charts: Chart, states, accept: Array) -> tuple[Any, Kept]:
     """CHUNK steps of every chain; the same program serves warm-up and sampling."""
 

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
+from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array
 from bayesgmm.kernel import Rows
 from bayesgmm.mixture import Mixture
@@ -107,7 +108,7 @@ def gradients(target: Target, theta: NDArray[np.float64]) -> tuple[NDArray[np.fl
     return np.concatenate(values), np.concatenate(slopes)
 
 
-@eqx.filter_jit
+@compiled
 def _gradients(target: Target, theta: Float[Array, "s p"]) -> tuple[Array, Array]:
     return jax.vmap(jax.value_and_grad(target.potential))(theta)
 
@@ -125,7 +126,7 @@ def derivatives(target: Target, theta: NDArray[np.float64]):
     return value[0], slope[0], 0.5 * (hessian + hessian.T)
 
 
-@eqx.filter_jit
+@compiled
 def _unconstrained(model: FiniteMixture, rows: Rows, values: dict[str, Array]) -> dict[str, Array]:
     return unconstrain_fn(model.on_blocks, (rows,), {}, values)
 
@@ -140,6 +141,6 @@ def mixtures(target: Target, theta: Float[Array, "s p"]) -> Any:
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(theta)], *parts)
 
 
-@eqx.filter_jit
+@compiled
 def _mixtures(target: Target, theta: Float[Array, "s p"]) -> Any:
     return jax.vmap(target.mixture)(jnp.asarray(theta))

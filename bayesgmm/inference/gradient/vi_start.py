@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 from numpy.typing import NDArray
 from numpyro.infer.util import unconstrain_fn
 
+from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array
 from bayesgmm.inference.gradient.target import Target, gradients
 from bayesgmm.inference.gradient.warm_start import Mode
@@ -63,7 +63,7 @@ def unconstrained(problem: Problem, target: Target, posterior: Posterior) -> NDA
     return np.concatenate([np.reshape(sites[name], (len(draws.means), -1)) for name in sorted(sites)], axis=1)
 
 
-@eqx.filter_jit
+@compiled
 def _unconstrained(target: Target, draws: Mixture) -> dict[str, Array]:
     def one(draw: Mixture) -> dict[str, Array]:
         return unconstrain_fn(target.model.on_blocks, (target.rows,), {}, target.model.to_sites(draw))

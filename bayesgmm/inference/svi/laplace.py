@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array
 from bayesgmm.float64 import to_device
 from bayesgmm.inference.em.em import EM
@@ -84,7 +84,7 @@ def laplace(problem: Problem, target: Target, theta: NDArray[np.float64]) -> Lap
     return Laplace(theta, mode.factor @ mode.factor.T * (len(sample) / n))
 
 
-@eqx.filter_jit
+@compiled
 def anchor(target: Target, theta: Array) -> Anchor:
     """The log joint of all rows and its gradient at unconstrained coordinates."""
     value, slope = jax.value_and_grad(target.potential)(theta)

@@ -15,6 +15,7 @@ from numpyro import optim
 from numpyro.infer import SVI, Trace_ELBO
 from numpyro.infer.elbo import ELBO
 
+from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array
 from bayesgmm.inference.svi.elbo import Anchor, QuietELBO, WeightedDraws, weighted_draws
 from bayesgmm.inference.svi.guides import find_guide, is_own
@@ -91,7 +92,7 @@ def _loss(recipe: Recipe, task: Task, by_path: bool) -> ELBO:
     return QuietELBO(recipe.num_particles, by_path, recipe.batch_size, task.anchor)
 
 
-@eqx.filter_jit
+@compiled
 def first_state(recipe: Recipe, task: Task, key: Array) -> Any:
     """NumPyro's state before the first step."""
     svi, params, shrink = _set_up(recipe, task, 1.0)
@@ -102,7 +103,7 @@ def first_state(recipe: Recipe, task: Task, key: Array) -> Any:
     return svi.init(key, task.rows, init_params={**small, **params})
 
 
-@eqx.filter_jit
+@compiled
 def advance(recipe: Recipe, task: Task, state: Any, rate: Array) -> tuple[Any, Array]:
     """CHUNK steps: the state, and the loss (CHUNK,) at each; a step to where it is not finite is not taken."""
     svi, params, _ = _set_up(recipe, task, rate)
@@ -124,7 +125,7 @@ def draw(
     )
 
 
-@eqx.filter_jit
+@compiled
 def _draw(recipe: Recipe, task: Task, blocks: Rows, state: Any, keys: Array, at_once: int) -> Any:
     svi, params, _ = _set_up(recipe, task, 1.0)
     svi.init(state.rng_key, task.rows, init_params=params or None)
