@@ -10,6 +10,7 @@ from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.data import as_data
 from bayesgmm.plots.style import FAINT, INK, MARKERS, colour, new_axes, style
+from bayesgmm.posterior.partition import check_partition
 from bayesgmm.tables import number
 
 
@@ -28,10 +29,12 @@ def ball(partition: Any, x: Any = None, axes: Any = None) -> Any:
 
     Raises
     ------
+    TypeError
+        If it is no partition.
     ValueError
         If ``x`` has another number of rows, or ``axes`` are not four.
     """
-    place, names = _positions(partition, x)
+    place, names = _positions(check_partition(partition), x)
     found = partition.ball
     unit = f" {found.loss.unit}".rstrip()
     bounds = (

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from bayesgmm.plots.style import INK, new_axes, style
+from bayesgmm.posterior.partition import check_partition
 from bayesgmm.posterior.similarity import MOST_ROWS, similarity_of_rows
 
 MOST_DRAWN = 1000  # rows of the picture: more have no pixel of their own
@@ -24,8 +25,13 @@ def similarity(partition: Any, ax: Any = None) -> Any:
     ----------
     partition : result of ``bayesgmm.partition``
     ax : matplotlib axes to draw on; a new figure if None
+
+    Raises
+    ------
+    TypeError
+        If it is no partition.
     """
-    rows = ordered_rows(partition)
+    rows = ordered_rows(check_partition(partition))
     table = _table(partition, rows)
     with style():
         ax = new_axes(size=(6.0, 5.2)) if ax is None else ax

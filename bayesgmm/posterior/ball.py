@@ -10,6 +10,7 @@ from jaxtyping import Float64, Int
 
 from bayesgmm.posterior.label_draws import as_label_draws, by_size, weighted_quantile
 from bayesgmm.posterior.losses import Loss, get_loss, losses_to_draws
+from bayesgmm.tables import number, text_table
 
 
 class Bound(NamedTuple):
@@ -49,6 +50,27 @@ class Ball(NamedTuple):
     distances: Float64[np.ndarray, " S"]
     weights: Float64[np.ndarray, " S"]
     loss: Loss
+
+    def __repr__(self) -> str:
+        """The ball as a table: its bounds, their clusters and distances."""
+        unit = f" ({self.loss.unit})" if self.loss.unit else ""
+        edge = {"farthest": self.horizontal, "coarsest": self.upper_vertical, "finest": self.lower_vertical}
+        rows = [
+            [
+                name,
+                str(bound.n_clusters),
+                number(bound.distance),
+                "/".join(map(str, np.bincount(bound.labels))),
+            ]
+            for name, bound in edge.items()
+        ]
+        return "\n".join(
+            [
+                f"{100 * self.level:g} % credible ball: radius {number(self.radius)}{unit}, "
+                f"holds {100 * self.coverage:.4g} % of the draws",
+                text_table(["bound", "clusters", f"distance{unit}", "rows"], rows),
+            ]
+        )
 
     def quantile(self, probability: Any) -> Any:
         """Distance from the centre that so much of the posterior does not exceed."""

@@ -9,7 +9,7 @@ transfer distance to a draw, as a share of the rows: no numbering of the draws' 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import scipy.sparse
@@ -19,6 +19,9 @@ from scipy.special import xlogy
 
 from bayesgmm.posterior.label_draws import LabelDraws, weighted_quantile
 from bayesgmm.posterior.similarity import similarity_of_rows
+
+if TYPE_CHECKING:
+    import pandas
 
 MOST_ROWS_PAIRED = 1000
 
@@ -44,7 +47,8 @@ class ClusterDoubt(NamedTuple):
     """What the draws say of every cluster of the partition, arrays (K,).
 
     sizes : rows
-    lower, upper : equal-tailed interval of the size of its match, 0 in draws that have none
+    lower, upper : equal-tailed interval of the size of its match, 0 in draws that have none; a compromise between
+        draws may itself be larger or smaller than any match
     present : share of the draws that have a match
     stability : mean over draws of its Jaccard similarity with its match, 0 without one (Hennig 2007)
     cohesion : mean probability that two of its rows belong together, nan for a single row
@@ -58,6 +62,12 @@ class ClusterDoubt(NamedTuple):
     stability: Float64[np.ndarray, " K"]
     cohesion: Float64[np.ndarray, " K"]
     separation: Float64[np.ndarray, " K"]
+
+    def to_frame(self) -> pandas.DataFrame:
+        """The same as a table, a cluster a row."""
+        import pandas
+
+        return pandas.DataFrame(self._asdict()).rename_axis("cluster")
 
 
 def memberships(

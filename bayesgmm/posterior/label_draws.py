@@ -253,14 +253,15 @@ def _as_matrix(draws: Any) -> np.ndarray:
             f"Expected a fit or a matrix of labels (draws, rows); got {type(draws).__name__}. "
             "Fits are what bayesgmm.fit and bayesgmm.bootstrap return."
         )
+    if labels.size == 0:
+        raise ValueError(
+            f"Expected at least one draw of at least one row; got label draws of shape {labels.shape}. "
+            "Draws are a matrix of integers (draws, rows)."
+        )
     if labels.ndim == 1:
         raise ValueError(
             f"Expected label draws of shape (draws, rows); got shape {labels.shape}. "
             "For one partition of the rows pass labels[None, :]."
-        )
-    if labels.size == 0:
-        raise ValueError(
-            f"Expected at least one draw of at least one row; got label draws of shape {labels.shape}."
         )
     return labels.reshape(-1, labels.shape[-1])
 

@@ -133,7 +133,7 @@ _ABOUT: dict[str, tuple[str, str | None, bool, bool, bool]] = {
 LOSSES = tuple(_FORMULAS)
 
 
-def get_loss(loss: Any, *, a: Any = 1.0, b: Any = 1.0, unit: Any = "bits") -> Loss:
+def get_loss(loss: Any, *, a: Any = 1.0, b: Any = 1.0, unit: Any = None) -> Loss:
     """A loss by its name.
 
     - ``variation_of_information``: a H(estimate | draw) + b H(draw | estimate) (Meila 2007, equation 16; Wade &
@@ -148,7 +148,7 @@ def get_loss(loss: Any, *, a: Any = 1.0, b: Any = 1.0, unit: Any = "bits") -> Lo
     ----------
     loss : a name, or a :class:`Loss`, which brings its own prices and unit
     a, b : prices of splitting and of merging, above 0, for the variation of information and Binder's loss
-    unit : "bits" or "nats", for losses of information
+    unit : "bits" or "nats", for losses of information; None is bits
 
     Raises
     ------
@@ -164,15 +164,26 @@ def get_loss(loss: Any, *, a: Any = 1.0, b: Any = 1.0, unit: Any = "bits") -> Lo
         return loss
     if not (isinstance(loss, str) and loss in _ABOUT):
         raise ValueError(f"Expected loss to be one of {', '.join(map(repr, LOSSES))}; got {loss!r}.")
-    if not (isinstance(unit, str) and unit in UNITS):
-        raise ValueError(f"Expected unit to be 'bits' or 'nats'; got {unit!r}.")
     title, own_unit, information, additive, weighed = _ABOUT[loss]
+    unit = _checked_unit(unit, loss, own_unit)
     if (a, b) != (1.0, 1.0) and not weighed:
         takes = ", ".join(repr(other) for other in LOSSES if _ABOUT[other][4])
         raise ValueError(
             f"Expected a = b = 1 for loss={loss!r}; got a={a:g}, b={b:g}. Losses with prices: {takes}."
         )
-    return Loss(loss, title, unit if own_unit is None else own_unit, a, b, information, additive)
+    return Loss(loss, title, unit, a, b, information, additive)
+
+
+def _checked_unit(unit: Any, loss: str, own_unit: str | None) -> str:
+    if unit is not None and not (isinstance(unit, str) and unit in UNITS):
+        raise ValueError(f"Expected unit to be 'bits' or 'nats'; got {unit!r}.")
+    if own_unit is None:
+        return unit or "bits"
+    if unit is not None:
+        raise ValueError(
+            f"Expected no unit for loss={loss!r}, which is no amount of information; got {unit!r}."
+        )
+    return own_unit
 
 
 def _checked_price(name: str, price: Any) -> float:

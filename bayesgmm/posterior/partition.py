@@ -189,13 +189,23 @@ class Partition:
         return partition_text(self)
 
 
+def check_partition(candidate: Any) -> Partition:
+    """The partition itself; ``TypeError`` for anything else, saying how to get one."""
+    if not isinstance(candidate, Partition):
+        raise TypeError(
+            "Expected a partition, such as bayesgmm.partition returns for a fit or for label draws (draws, rows); got "
+            f"{type(candidate).__name__}."
+        )
+    return candidate
+
+
 def partition(
     posterior_or_labels: Any,
     *,
     loss: Any = "variation_of_information",
     a: Any = 1.0,
     b: Any = 1.0,
-    unit: Any = "bits",
+    unit: Any = None,
     max_clusters: Any = None,
     n_starts: Any = 16,
     n_draws: Any = None,
@@ -212,7 +222,7 @@ def partition(
         :func:`bayesgmm.posterior.losses.get_loss`
     a, b : prices of splitting what belongs together and of joining what does not; above 1 for ``a`` gives fewer
         clusters, for ``b`` more
-    unit : "bits" or "nats"
+    unit : "bits" (the default) or "nats", for the losses of information
     max_clusters : at most so many clusters; None leaves the search free. Binder's loss in particular likes many small
         ones, more than any draw has
     n_starts : searches from nothing; those from draws and hierarchical cuts come on top

@@ -75,7 +75,15 @@ def cluster_cells(partition: Any) -> tuple[list[str], list[list[str]]]:
     """Header and rows, as text, of the table of clusters."""
     clusters = partition.clusters
     percent = f"{100 * partition.level:g} %"
-    header = ["cluster", "rows", f"rows, {percent}", "present", "stability", "cohesion", "separation"]
+    header = [
+        "cluster",
+        "rows",
+        f"rows in draws, {percent}",
+        "present",
+        "stability",
+        "cohesion",
+        "separation",
+    ]
     rows = [
         [
             str(k),

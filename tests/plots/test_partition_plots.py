@@ -64,6 +64,12 @@ def test_ball_rings_the_rows_that_moved(name):
     assert axes[0, 1].get_title(loc="left").startswith("farthest:")
 
 
+@pytest.mark.parametrize("plot", [plots.similarity, plots.ball])
+def test_what_is_no_partition_is_refused(plot):
+    with pytest.raises(TypeError, match="Expected a partition, such as"):
+        plot(np.zeros((3, 4), int))
+
+
 def test_ball_takes_rows_and_axes():
     import matplotlib.pyplot as plt
 

@@ -8,6 +8,8 @@ import functools
 import jaxtyping
 import numpy as np
 
+from bayesgmm.posterior.losses import get_loss
+
 
 @contextlib.contextmanager
 def unchecked():
@@ -21,6 +23,12 @@ def unchecked():
         yield
     finally:
         jaxtyping.config.update("jaxtyping_disable", before)
+
+
+def in_nats(name, **prices):
+    """The loss of that name, in nats if it is an amount of information."""
+    loss = get_loss(name, **prices)
+    return get_loss(name, unit="nats", **prices) if loss.unit == "bits" else loss
 
 
 @functools.cache

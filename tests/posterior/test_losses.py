@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from posterior.partitions import direct_expected, random_draws
+from posterior.partitions import direct_expected, in_nats, random_draws
 from sklearn.metrics import adjusted_rand_score, mutual_info_score, rand_score
 
 from bayesgmm.posterior.label_draws import as_label_draws, by_size, canonical
@@ -25,7 +25,7 @@ def test_expected_loss_is_the_direct_one(name, seed):
     draws = random_draws(rng, s=7, n=rng.integers(1, 15))
     candidate = rng.integers(0, 4, size=draws.shape[1])
     expected = direct_expected(candidate[None], draws, name)[0]
-    assert expected_loss(candidate, draws, get_loss(name, unit="nats")) == pytest.approx(expected, abs=1e-10)
+    assert expected_loss(candidate, draws, in_nats(name)) == pytest.approx(expected, abs=1e-10)
 
 
 @pytest.mark.parametrize("name", PRICED)
@@ -34,9 +34,7 @@ def test_unequal_prices(name, a, b):
     rng = np.random.default_rng(5)
     draws, candidate = random_draws(rng, s=50, n=20), rng.integers(0, 4, size=20)
     expected = direct_expected(candidate[None], draws, name, a, b)[0]
-    assert expected_loss(candidate, draws, get_loss(name, a=a, b=b, unit="nats")) == pytest.approx(
-        expected, abs=1e-10
-    )
+    assert expected_loss(candidate, draws, in_nats(name, a=a, b=b)) == pytest.approx(expected, abs=1e-10)
 
 
 def test_prices_weigh_splitting_and_merging():
@@ -110,6 +108,7 @@ def test_canonical_and_by_size(given_labels):
         ({"loss": "binder", "b": np.inf}, "Expected b to be finite"),
         ({"loss": "one_minus_adjusted_rand", "a": 2.0}, "Expected a = b = 1.*Losses with prices"),
         ({"loss": "variation_of_information", "unit": "bans"}, "Expected unit to be 'bits' or 'nats'"),
+        ({"loss": "binder", "unit": "nats"}, "Expected no unit for loss='binder'"),
     ],
 )
 def test_what_is_no_loss(arguments, message):

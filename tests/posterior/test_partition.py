@@ -45,10 +45,12 @@ def test_rows_and_clusters_by_hand():
     assert clusters.cohesion[1] == pytest.approx(1)
     assert clusters.cohesion[0] == pytest.approx((25 * 24 + 2 * 25 * 0.6) / (26 * 25))
     assert clusters.separation.tolist() == pytest.approx([1 - 0.4 * 14 / (26 * 14)] * 2)
+    assert clusters.to_frame().loc[1, "sizes"] == 14
     assert part.n_clusters_posterior.to_dict() == pytest.approx({1: 0, 2: 1})
     assert part.n_clusters_prior is None
     assert "1 of 40 rows is in doubt" in repr(part)
     assert "row 39 (cluster 0: 60 %, 1: 40 %)" in repr(part)
+    assert repr(part.ball).splitlines()[3].split() == ["farthest", "2", f"{part.ball.radius:.4g}", "25/15"]
 
 
 @settings(max_examples=15)

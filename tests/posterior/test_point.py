@@ -12,6 +12,7 @@ from posterior.partitions import (
     all_partitions,
     direct_expected,
     direct_losses,
+    in_nats,
     random_draws,
     same_partition,
     unchecked,
@@ -77,7 +78,7 @@ def test_the_global_minimum_over_all_partitions(name):
     """Twenty random label matrices of 5 to 9 rows, against every partition (21147 for 9 rows)."""
     for seed in range(20):
         draws, least = random_matrix(seed)
-        point = find_point(draws, get_loss(name, unit="nats"), n_starts=4, random_state=seed)
+        point = find_point(draws, in_nats(name), n_starts=4, random_state=seed)
         assert point.expected_loss == pytest.approx(least[name], abs=1e-10), (name, seed)
 
 
@@ -88,7 +89,7 @@ def test_the_global_minimum_at_unequal_prices(name, a, b):
     for seed in range(5):
         draws = random_draws(np.random.default_rng(100 + seed), s=15, n=8, noise=0.5)
         least = direct_expected(all_partitions(8), draws, name, a, b).min()
-        point = find_point(draws, get_loss(name, a=a, b=b, unit="nats"))
+        point = find_point(draws, in_nats(name, a=a, b=b))
         assert point.expected_loss == pytest.approx(least, abs=1e-10)
 
 
@@ -99,7 +100,7 @@ def test_the_number_of_clusters_is_bounded(most):
     every = all_partitions(7)
     allowed = every[every.max(axis=1) < most]
     for name in ("variation_of_information", "binder", "one_minus_adjusted_rand"):
-        point = find_point(draws, get_loss(name, unit="nats"), max_clusters=most)
+        point = find_point(draws, in_nats(name), max_clusters=most)
         assert point.labels.max() < most
         assert point.expected_loss == pytest.approx(direct_expected(allowed, draws, name).min(), abs=1e-10)
 

@@ -1,10 +1,10 @@
 """One model refitted to many data sets of one shape by one compiled program: for the bootstrap and tests built on it.
 
-Data sets take seats at tables. The program visits the seats of a table in turn (``steps.advance``, a chunk of steps
-each), and tables run side by side where there are cores. Then those that have ended leave, and the next data sets sit
-down. So there is one program whatever the number of data sets, they may be drawn as they are needed, memory is that of
-the seats, and no data set waits for a slower one. (A batch axis of data sets instead of turns gained a third on the
-smallest data and lost up to 4 times where one data set was slow.)
+Data sets take seats at tables. The program visits the seats of a table in turn, a chunk of steps each, and tables run
+side by side where there are cores. Then those that have ended leave, and the next data sets sit down. So there is one
+program whatever the number of data sets, they may be drawn as they are needed, memory is that of the seats, and no data
+set waits for a slower one. (A batch axis of data sets instead of turns gained a third on the smallest data and lost up
+to 4 times where one data set was slow.)
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def _advance_seated(seated: list[_Seat], seats: int, prior: Any, settings: Setti
 @compiled
 def _advance(structure, rows: Rows, state: Climb, prior, settings: Settings) -> Climb:
     def one(seat: tuple[Rows, Climb]) -> Climb:
-        return steps.advance(structure, *seat, prior, settings)[0]
+        return steps.chunk_of_steps(structure, *seat, prior, settings)[0]
 
     return lax.map(one, (rows, state))
 

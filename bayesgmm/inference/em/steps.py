@@ -91,8 +91,7 @@ def initial(start: Mixture, n_statistics: int) -> Climb:
     )
 
 
-@compiled
-def advance(
+def chunk_of_steps(
     structure: Structure, rows: Rows, state: Climb, prior: FiniteMixture | None, settings: Settings
 ) -> tuple[Climb, Array]:
     """A chunk of evaluations of a group, fewer when all have stopped; and the objectives (CHUNK, C), else NaN."""
@@ -109,6 +108,9 @@ def advance(
 
     _, state, history = lax.while_loop(going, body, (0, state, history))
     return state, history
+
+
+advance = compiled(chunk_of_steps)
 
 
 def evaluate(structure: Structure, rows: Rows, state: Climb, prior: FiniteMixture | None, settings: Settings):
