@@ -18,6 +18,8 @@ from bayesgmm.posterior.diagnostics import Diagnostics, diagnose, invariant_quan
 from bayesgmm.posterior.multimodality import mode_table
 from bayesgmm.posterior.predict import MixturePredictor
 from bayesgmm.posterior.predictive import with_posterior_predictive, with_prior
+from bayesgmm.posterior.relabel import with_components_permuted
+from bayesgmm.posterior.stephens import stephens_order
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -119,6 +121,16 @@ class Posterior(MixturePredictor):
     def modes(self) -> Any:
         """Where chains stay apart: a pandas DataFrame of groups of chains, their stacking and their Laplace weights."""
         return mode_table(self, invariant_quantities(self))
+
+    def relabelled_by_stephens(self) -> Posterior:
+        """The same draws, their components matched by Stephens (2000), algorithm 2, rather than by ECR.
+
+        Means, intervals and traces of single components follow; nothing that does not depend on labels changes.
+        """
+        order = stephens_order(self)
+        return dataclasses.replace(
+            self, draws=self.draws.permute(order), data=with_components_permuted(self.data, order)
+        )
 
     def posterior_predictive(self, n_draws: int | None = None, random_state: Any = None) -> Any:
         """``data`` with the group ``posterior_predictive``: N new rows from each of ``n_draws`` draws a chain."""

@@ -7,6 +7,8 @@ table holds expected rows (responsibilities summed) rather than one drawn alloca
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +49,22 @@ def relabel(
         new = np.argsort(order[int(np.argmax(lp))])[new]
     order = order[:, new]
     return draws.permute(order), order
+
+
+def with_components_permuted(data: Any, order: NDArray[np.intp]) -> Any:
+    """A DataTree in which whatever has a component for each draw has them in another order (S, K)."""
+    by_draw = order.reshape(*data["sample_stats"]["lp"].shape, -1)
+
+    def permuted(variable: Any) -> Any:
+        if variable.dims[:3] != ("chain", "draw", "component"):
+            return variable
+        index = by_draw.reshape(*by_draw.shape, *[1] * (variable.ndim - 3))
+        return variable.copy(data=np.take_along_axis(variable.values, index, axis=2))
+
+    out = data.copy()
+    for group in ("posterior", "clustering"):
+        out[group].dataset = out[group].to_dataset().map(permuted)
+    return out
 
 
 def match(tables: NDArray[np.float64]) -> NDArray[np.intp]:
