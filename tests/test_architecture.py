@@ -25,6 +25,7 @@ ROOMS = [
         "datasets",
         "compilation_cache",
         "compiled",
+        "cores",
     },
     {"mixture", "criteria.information"},  # formulas in the log-likelihood, p and n, which every result offers
     {"models"},

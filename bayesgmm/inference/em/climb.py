@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.cores import programs_at_once
 from bayesgmm.covariances import Structure
 from bayesgmm.float64 import in_float64, to_device
 from bayesgmm.inference.em.steps import (
@@ -35,7 +36,7 @@ GROUPS = {
     20_000: 8,
     200_000: 4,
 }  # columns of one program by rows x slots up to which they are worth their padding
-THREADS = 2  # groups that climb at once: one program keeps one core busy
+MOST_GROUPS = 2  # that climb at once
 
 
 def climb(
@@ -71,7 +72,7 @@ def climb(
         rows, prior, settings = to_device((rows, prior, settings))
     history: list[list[float]] = [[] for _ in range(state.objective.size)]
     immune = np.zeros(state.objective.size, bool)
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(programs_at_once(MOST_GROUPS)) as pool:
         while (running := _running(state, races, sound, immune)).size:
             groups = [running[first : first + size] for first in range(0, running.size, size)]
             run = functools.partial(_run_group, structure, rows, state, size, prior, settings)

@@ -10,7 +10,6 @@ to 4 times where one data set was slow.)
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -22,6 +21,7 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from bayesgmm.compiled import compiled
+from bayesgmm.cores import programs_at_once
 from bayesgmm.float64 import in_float64
 from bayesgmm.inference.em import steps
 from bayesgmm.inference.em.steps import NON_FINITE, RETIRED, RUNNING, Climb, Settings
@@ -95,7 +95,7 @@ def refit_many(
     seats = n_seats(seated[0].rows)
     table = max(1, seats // TABLES)
     ended: dict[int, Climb] = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(programs_at_once()) as pool:
         while seated:
             seated += itertools.islice(waiting, seats - len(seated))
             groups = [seated[first : first + table] for first in range(0, len(seated), table)]
