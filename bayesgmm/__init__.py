@@ -13,7 +13,20 @@ if TYPE_CHECKING:
     from bayesgmm import models, plots, report
     from bayesgmm.compilation_cache import enable_compilation_cache
     from bayesgmm.criteria.compare import Comparison, compare
+    from bayesgmm.criteria.cross_validation import cross_validate
+    from bayesgmm.criteria.evidence import Evidence, log_evidence
+    from bayesgmm.criteria.guard import misspecification_guard
+    from bayesgmm.criteria.k_table import KTable, k_table
+    from bayesgmm.criteria.likelihood_ratio import LikelihoodRatioTest, likelihood_ratio_test
+    from bayesgmm.criteria.loo_pit import loo_pit
+    from bayesgmm.criteria.maximum import information_criteria
+    from bayesgmm.criteria.merging import Merging, merge_components
+    from bayesgmm.criteria.model_weights import pseudo_bma_weights, stacking_weights
+    from bayesgmm.criteria.number_posterior import k_posterior
+    from bayesgmm.criteria.predictive import loo
+    from bayesgmm.criteria.predictive_check import predictive_check
     from bayesgmm.criteria.select import Selection, select
+    from bayesgmm.criteria.waic import waic
     from bayesgmm.data import Data, as_data, list_datasets, load_dataset
     from bayesgmm.estimators import BayesianGaussianMixture, GaussianMixture
     from bayesgmm.inference.cavi.cavi import CAVI
@@ -58,6 +71,24 @@ _MODULE_OF = {
     "Selection": "bayesgmm.criteria.select",
     "compare": "bayesgmm.criteria.compare",
     "Comparison": "bayesgmm.criteria.compare",
+    "information_criteria": "bayesgmm.criteria.maximum",
+    "likelihood_ratio_test": "bayesgmm.criteria.likelihood_ratio",
+    "LikelihoodRatioTest": "bayesgmm.criteria.likelihood_ratio",
+    "log_evidence": "bayesgmm.criteria.evidence",
+    "Evidence": "bayesgmm.criteria.evidence",
+    "k_posterior": "bayesgmm.criteria.number_posterior",
+    "merge_components": "bayesgmm.criteria.merging",
+    "Merging": "bayesgmm.criteria.merging",
+    "loo": "bayesgmm.criteria.predictive",
+    "waic": "bayesgmm.criteria.waic",
+    "loo_pit": "bayesgmm.criteria.loo_pit",
+    "cross_validate": "bayesgmm.criteria.cross_validation",
+    "stacking_weights": "bayesgmm.criteria.model_weights",
+    "pseudo_bma_weights": "bayesgmm.criteria.model_weights",
+    "predictive_check": "bayesgmm.criteria.predictive_check",
+    "misspecification_guard": "bayesgmm.criteria.guard",
+    "k_table": "bayesgmm.criteria.k_table",
+    "KTable": "bayesgmm.criteria.k_table",
     "write_report": "bayesgmm.report",
     "load": "bayesgmm.io",
     "GaussianMixture": "bayesgmm.estimators",
@@ -90,6 +121,24 @@ __all__ = [  # noqa: RUF022 - in the order a reader meets them
     "Selection",
     "compare",
     "Comparison",
+    "information_criteria",
+    "likelihood_ratio_test",
+    "LikelihoodRatioTest",
+    "log_evidence",
+    "Evidence",
+    "k_posterior",
+    "merge_components",
+    "Merging",
+    "loo",
+    "waic",
+    "loo_pit",
+    "cross_validate",
+    "stacking_weights",
+    "pseudo_bma_weights",
+    "predictive_check",
+    "misspecification_guard",
+    "k_table",
+    "KTable",
     "write_report",
     "load",
     "GaussianMixture",

@@ -22,7 +22,7 @@ class Mixture(eqx.Module):
     structure : the covariance structure
     log_weights : (..., K)
     means : (..., K, D)
-    covariances : (..., *structure.covariance_shape(K, D))
+    covariances : ``(..., *structure.covariance_shape(K, D))``
     """
 
     structure: Structure = eqx.field(static=True)
@@ -49,10 +49,12 @@ class Mixture(eqx.Module):
 
     @property
     def n_components(self) -> int:
+        """K."""
         return self.means.shape[-2]
 
     @property
     def n_features(self) -> int:
+        """D."""
         return self.means.shape[-1]
 
     @property

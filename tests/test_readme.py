@@ -44,11 +44,12 @@ def test_shell_snippets_run_in_order(tmp_path, monkeypatch):
     rows.to_csv("my.csv", index=False)
     rows.iloc[:10].to_csv("new.csv", index=False)
     lines = [line for text in snippets("sh") for line in text.splitlines() if line.startswith("bayesgmm ")]
-    assert len(lines) == 5
+    assert len(lines) == 6
     for line in lines:
         result = CliRunner().invoke(main, shlex.split(line, comments=True)[1:])
         assert result.exit_code == 0, f"{line}\n{result.output}"
     assert (tmp_path / "faithful.html").stat().st_size > 100_000
+    assert (tmp_path / "fit.html").stat().st_size > 100_000
     assert len((tmp_path / "clusters.csv").read_text().splitlines()) == 11
 
 

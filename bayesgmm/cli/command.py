@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-CRITERIA = ("bic", "aic", "icl")
+from bayesgmm.cli.completion import data_names
+from bayesgmm.cli.configuration import config_option
 
-data_argument = click.argument("data", metavar="DATA")
+STDIN = "-"
+CRITERIA = (
+    "bic",
+    "aic",
+    "aicc",
+    "icl",
+    "icl_map",
+    "nec",
+)  # those of criteria.information; --help loads nothing
+
+data_argument = click.argument("data", metavar="DATA", shell_complete=data_names)
 columns_option = click.option(
     "--columns", metavar="A,B,...", help="Features to use; x0, x1, ... without header."
 )
@@ -46,6 +60,7 @@ cache_option = click.option(
 def computing(function: Callable[..., None]) -> Callable[..., None]:
     """Make a command that computes: cached compilations, and errors told in one line."""
 
+    @config_option
     @debug_option
     @cache_option
     @functools.wraps(function)
@@ -98,11 +113,17 @@ def _keep_compilations() -> None:
 
 
 def read_data(source: str, columns: str | None) -> Any:
-    """The rows of a file or of a bundled data set."""
+    """The rows of a file or of a bundled data set, or for ``-`` of CSV text on the standard input."""
     from bayesgmm.data import as_data
 
     chosen = None if columns is None else [name.strip() for name in columns.split(",")]
-    return as_data(source, columns=chosen)
+    if source != STDIN:
+        return as_data(source, columns=chosen)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "stdin.csv"
+        with path.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        return as_data(path, columns=chosen)
 
 
 def structures_for(data: Any, chosen: tuple[str, ...]) -> tuple[str, ...]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import click
 
 from bayesgmm.cli.compare import compare
+from bayesgmm.cli.completion import completion
 from bayesgmm.cli.datasets import datasets
 from bayesgmm.cli.fit import fit
 from bayesgmm.cli.predict import predict
+from bayesgmm.cli.report import report
 from bayesgmm.cli.select import select
 
 
@@ -32,17 +34,19 @@ def _print_version(context: click.Context, _: click.Parameter, wanted: bool) -> 
     help="Print the version.",
 )
 def main() -> None:
-    """Gaussian mixtures by EM and by MCMC, with honest uncertainty.
+    """Gaussian mixtures by EM, variational inference and MCMC, with honest uncertainty.
 
-    DATA is a CSV or Parquet file, or a bundled data set ('bayesgmm datasets' lists them). Results go to the standard
-    output, progress to the standard error stream. Exit codes: 0 done, 1 failed, 2 wrong usage or unusable input.
+    DATA is a CSV or Parquet file, a bundled data set ('bayesgmm datasets' lists them), or - for CSV text on the
+    standard input. Results go to the standard output, progress to the standard error stream. Exit codes: 0 done, 1
+    failed, 2 wrong usage or unusable input.
 
     \b
     bayesgmm compare faithful --report faithful.html
     bayesgmm fit rows.csv -k 3 --out model.nc
     bayesgmm predict new.csv --model model.nc
+    bayesgmm report model.nc --out model.html
     """
 
 
-for command in (compare, select, fit, predict, datasets):
+for command in (compare, select, fit, predict, report, datasets, completion):
     main.add_command(command)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.criteria.model_weights import stacking_weights
 from bayesgmm.criteria.parameters import parameter_table
-from bayesgmm.criteria.predictive import elpd_difference, khat_in_words, loo, stacking_weights
+from bayesgmm.criteria.predictive import elpd_difference, khat_in_words, loo
 from bayesgmm.tables import text_table
 
 if TYPE_CHECKING:

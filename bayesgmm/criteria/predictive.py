@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import warnings
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from bayesgmm.criteria.exact_loo import refit_bad_rows
 
 if TYPE_CHECKING:
     from bayesgmm.posterior.posterior import Posterior
@@ -16,18 +16,39 @@ if TYPE_CHECKING:
 HIGHER_IS_BETTER = True
 
 
-def loo(posterior: Posterior) -> Any:
+def loo(
+    posterior: Posterior,
+    *,
+    refit: bool = False,
+    above: float | None = None,
+    most: int = 20,
+    random_state: Any = 0,
+    progress: Any = False,
+) -> Any:
     """Expected log predictive density of new rows, by Pareto-smoothed importance sampling (Vehtari et al. 2017).
 
     Assignments are summed out of every row's likelihood, without which the method does not hold for mixtures.
     Returns ArviZ's ``ELPDData``: ``elpd``, ``se``, ``p`` (effective number of parameters), and for every row
     ``elpd_i`` and ``pareto_k``; :func:`khat_in_words` says whether to trust them.
+
+    With ``refit`` rows of high k-hat (``above``), at most so many, are scored exactly by sampling the posterior without
+    them; their k-hat is then 0. See :func:`bayesgmm.criteria.exact_loo.refit_bad_rows`.
     """
     import arviz_stats
 
+    if not hasattr(posterior, "data"):
+        raise TypeError(
+            f"Expected a posterior with draws; got {type(posterior).__name__}. A fit by EM has "
+            "bayesgmm.cross_validate."
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about high k-hat: said in words where it can be seen
-        return arviz_stats.loo(posterior.data, pointwise=True)
+        elpd = arviz_stats.loo(posterior.data, pointwise=True)
+    if not refit:
+        return elpd
+    return refit_bad_rows(
+        posterior, elpd, above=above, most=most, random_state=random_state, progress=progress
+    )
 
 
 def khat_in_words(elpd: Any) -> str:
@@ -50,16 +71,3 @@ def elpd_difference(a: Any, b: Any) -> tuple[float, float]:
     """
     rowwise = np.ravel(a.elpd_i) - np.ravel(b.elpd_i)
     return float(rowwise.sum()), math.sqrt(rowwise.size * float(rowwise.var()))
-
-
-def stacking_weights(elpds: Mapping[str, Any]) -> dict[str, float]:
-    """Weights of the mixture of posteriors that predicts best (Yao et al. 2018)."""
-    import arviz_stats
-
-    # Newer versions round unless told not to; older ones do not know the word.
-    known = inspect.signature(arviz_stats.compare).parameters
-    options = {"round_to": "none"} if "round_to" in known else {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        table = arviz_stats.compare(dict(elpds), method="stacking", **options)
-    return {name: float(weight) for name, weight in table["weight"].items()}

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Callable, Iterable
+import os
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bayesgmm.covariances import STRUCTURES, get_structure
+from bayesgmm.criteria.finished import Finished
+from bayesgmm.criteria.information import CRITERIA
+from bayesgmm.criteria.maximum import Maximum
 from bayesgmm.data import Data, as_data, check_fit, check_sample_weight
 from bayesgmm.inference.em.em import EM, fit_many
 from bayesgmm.inference.em.result import EMResult
 from bayesgmm.inference.fit import prepare
+from bayesgmm.inference.progress import progress_reporter
 from bayesgmm.models import finite_mixture
 from bayesgmm.random_state import as_seed
 from bayesgmm.tables import text_table
@@ -20,18 +25,10 @@ from bayesgmm.tables import text_table
 if TYPE_CHECKING:
     import pandas
 
-CRITERIA = ("aic", "bic", "icl")
 COLUMNS = [
-    "covariance_type",
-    "n_components",
-    "n_parameters",
-    "log_likelihood",
-    "aic",
-    "bic",
-    "icl",
-    "n_steps",
-    "status",
-    "warning",
+    *("covariance_type", "n_components", "n_parameters", "log_likelihood"),
+    *CRITERIA,
+    *("n_steps", "status", "warning"),
 ]
 BATCH = 1_000_000  # rows x starts x slots up to which compiling once is worth more than stopping early
 
@@ -49,7 +46,7 @@ class Selection:
     ----------
     fits : the result of each cell (covariance_type, n_components) that could be fitted
     failures : what went wrong in the others, in words
-    criterion : "aic", "bic" or "icl"
+    criterion : its name in ``bayesgmm.criteria.information.CRITERIA``, such as "bic"
     """
 
     fits: dict[Cell, EMResult]
@@ -58,7 +55,15 @@ class Selection:
 
     def value(self, cell: Cell) -> float:
         """The criterion of one cell."""
-        return float(getattr(self.fits[cell], self.criterion))
+        return float(CRITERIA[self.criterion].formula(self.maxima[cell]))
+
+    @cached_property
+    def maxima(self) -> dict[Cell, Maximum]:
+        """The fits as the criteria see them."""
+        return {cell: Maximum(fit) for cell, fit in self.fits.items()}
+
+    def _label(self) -> str:
+        return CRITERIA[self.criterion].label
 
     @cached_property
     def order(self) -> list[Cell]:
@@ -77,7 +82,7 @@ class Selection:
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """What a reader of the choice must know, in words."""
-        best, name = self.order[0], self.criterion.upper()
+        best, name = self.order[0], self._label()
         out = list(self.best.warnings)
         if not self._sound:
             out.append(f"every fit has a degenerate component, so {name} compares nothing here.")
@@ -100,7 +105,7 @@ class Selection:
         """One row a cell, failures included, in the order of the sweep."""
         import pandas
 
-        rows = [_table_row(cell, fit) for cell, fit in self.fits.items()]
+        rows = [self._row(cell) for cell in self.fits]
         rows += [
             {"covariance_type": name, "n_components": k, "status": "FAILED", "warning": why}
             for (name, k), why in self.failures.items()
@@ -112,34 +117,38 @@ class Selection:
         import pandas
 
         best = self.value(self.order[0])
-        rows = [{**_table_row(c, self.fits[c]), "difference": self.value(c) - best} for c in self.order[:n]]
+        rows = [{**self._row(c), "difference": self.value(c) - best} for c in self.order[:n]]
         return pandas.DataFrame(rows)
 
+    def _row(self, cell: Cell) -> dict[str, Any]:
+        fit = self.fits[cell]
+        return {
+            "covariance_type": cell[0],
+            "n_components": cell[1],
+            "n_parameters": fit.n_parameters,
+            "log_likelihood": fit.log_likelihood,
+            **{name: criterion.formula(self.maxima[cell]) for name, criterion in CRITERIA.items()},
+            "n_steps": fit.n_steps,
+            "status": fit.status.name,
+            "warning": " ".join(fit.warnings),
+        }
+
     def __repr__(self) -> str:
-        name = self.criterion.upper()
-        header = [
-            "structure",
-            "K",
-            "parameters",
-            "log-likelihood",
-            "AIC",
-            "BIC",
-            "ICL",
-            f"{name} - best",
-            "note",
-        ]
+        label, labels = self._label(), [criterion.label for criterion in CRITERIA.values()]
+        header = ["structure", "K", "parameters", "log-likelihood", *labels, f"{label} - best", "note"]
         rows = [
             [
                 row.covariance_type,
-                *(str(row.n_components), str(row.n_parameters)),
-                *(f"{v:.2f}" for v in (row.log_likelihood, row.aic, row.bic, row.icl, row.difference)),
+                *(str(row.n_components), str(row.n_parameters), f"{row.log_likelihood:.2f}"),
+                *(f"{getattr(row, name):.{c.digits}f}" for name, c in CRITERIA.items()),
+                f"{row.difference:.{CRITERIA[self.criterion].digits}f}",
                 "warning" if row.warning else "",
             ]
             for row in self.ranking(10).itertuples()
         ]
         shown = f"the best {len(rows)} of {len(self.fits) + len(self.failures)} fits"
         notes = [f"warning: {w}" for w in self.warnings]
-        head = f"{self.best.observed.name}: {shown} by {name} (AIC, BIC, ICL: smaller is better)"
+        head = f"{self.best.observed.name}: {shown} by {label} (smaller is better in all)"
         return "\n".join([head, text_table(header, rows), *notes])
 
 
@@ -153,6 +162,8 @@ def select(
     sample_weight: Any = None,
     random_state: Any = None,
     on_cell: OnCell | None = None,
+    progress: Any = False,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> Selection:
     """Fit every number of components under every covariance structure, and rank the fits by a criterion.
 
@@ -165,10 +176,14 @@ def select(
     n_components : numbers of components
     covariance_type : structures
     engine : EM settings; ``EM()`` if None
-    criterion : "bic" (Schwarz 1978), "aic" (Akaike 1974) or "icl" (Biernacki, Celeux & Govaert 2000)
+    criterion : "bic" (Schwarz 1978), "aic" (Akaike 1974), "aicc" (Hurvich & Tsai 1989), "icl" by the entropy or
+        "icl_map" by the hard classification (Biernacki, Celeux & Govaert 2000), or "nec" (Celeux & Soromenho 1996)
     sample_weight : (N,) weights of the rows
     random_state : int, numpy Generator, JAX key or None
     on_cell : called with (covariance_type, n_components, result or None if it failed) after each cell
+    progress : True shows progress on the standard error stream; a function is called with (phase, done, total)
+    checkpoint : a folder, made if it is not there, for a file a finished cell; a sweep that was killed or is made
+        wider, called again with the same data, engine and random_state, fits only what is missing
 
     Raises
     ------
@@ -193,56 +208,49 @@ def select(
     weight = check_sample_weight(sample_weight, data.n_rows)
     check_fit(data, max(counts), weight)
     seed = as_seed(random_state)
+    finished = Finished(checkpoint, data, weight, engine, seed)
+    cells = [(name, k) for name in names for k in counts]
+    done = {cell: fit for cell in cells if (fit := finished.load(*cell)) is not None}
     fits: dict[Cell, EMResult] = {}
     failures: dict[Cell, str] = {}
-    for name in names:
-        for k, result in _row_of_cells(data, name, counts, engine, weight, seed):
-            if isinstance(result, EMResult):
-                fits[name, k] = result
-            else:
-                failures[name, k] = str(result)
-            if on_cell is not None:
-                on_cell(name, k, fits.get((name, k)))
+    with progress_reporter(progress) as report:
+        for name in names:
+            for k, result in _row_of_cells(data, name, counts, engine, weight, seed, done):
+                if isinstance(result, EMResult):
+                    fits[name, k] = result
+                    if (name, k) not in done:
+                        finished.keep(result)
+                else:
+                    failures[name, k] = str(result)
+                if on_cell is not None:
+                    on_cell(name, k, fits.get((name, k)))
+                if report is not None:
+                    report("EM", len(fits) + len(failures), len(cells))
     if not fits:
         raise FloatingPointError(f"Every cell failed; the first: {next(iter(failures.values()))}")
-    return Selection(fits, failures, criterion)
+    return Selection({cell: fits[cell] for cell in cells if cell in fits}, failures, criterion)
 
 
-def _row_of_cells(data: Data, name: str, counts: list[int], engine: EM, weight, seed: int):
-    """Pairs (K, result or exception) of one structure: one batch where data are small, else one by one."""
-
-    def problem(k: int):
-        return prepare(data, finite_mixture(k, name), None, weight, seed)
-
-    cells = data.n_rows * engine.n_init * len(counts) * max(counts)
-    if cells <= BATCH and engine.objective == "likelihood":
-        largest = problem(max(counts))
-        models = [finite_mixture(k, name).resolve(data.rows, weight) for k in counts]
+def _row_of_cells(
+    data: Data, name: str, counts: list[int], engine: EM, weight: Any, seed: int, done: dict[Cell, EMResult]
+) -> Iterator[tuple[int, EMResult | Exception]]:
+    """Pairs (K, result or exception) of one structure; what is not done already in one batch where data are small."""
+    missing = [k for k in counts if (name, k) not in done]
+    yield from ((k, done[name, k]) for k in counts if k not in missing)
+    cells = data.n_rows * engine.n_init * len(missing) * max(missing, default=0)
+    if missing and cells <= BATCH and engine.objective == "likelihood":
+        largest = prepare(data, finite_mixture(max(missing), name), None, weight, seed)
+        models = [finite_mixture(k, name).resolve(data.rows, weight) for k in missing]
         try:
-            yield from zip(counts, fit_many(largest, models, engine), strict=True)
+            yield from zip(missing, fit_many(largest, models, engine), strict=True)
             return
         except (ArithmeticError, ValueError):
             pass  # one cell failed the batch: the loop below finds out which
-    for k in counts:
+    for k in missing:
         try:
-            yield k, engine.run(problem(k))
+            yield k, engine.run(prepare(data, finite_mixture(k, name), None, weight, seed))
         except (ArithmeticError, ValueError) as failure:
             yield k, failure
-
-
-def _table_row(cell: Cell, fit: EMResult) -> dict[str, Any]:
-    return {
-        "covariance_type": cell[0],
-        "n_components": cell[1],
-        "n_parameters": fit.n_parameters,
-        "log_likelihood": fit.log_likelihood,
-        "aic": fit.aic,
-        "bic": fit.bic,
-        "icl": fit.icl,
-        "n_steps": fit.n_steps,
-        "status": fit.status.name,
-        "warning": " ".join(fit.warnings),
-    }
 
 
 def _in_words(cell: Cell) -> str:

@@ -22,6 +22,12 @@ class Data:
 
     ``rows`` is a read-only, C-contiguous copy: nothing here changes the user's array, nor it this one. A float64
     array that is itself read-only and C-contiguous (``x.setflags(write=False)``) is kept as it is: no copy is made.
+
+    Attributes
+    ----------
+    rows : (N, D)
+    feature_names : of the D columns
+    name : what reports call the data
     """
 
     rows: Float64[np.ndarray, "N D"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 
+from bayesgmm.criteria.information import CRITERIA
 from bayesgmm.plots.style import FAINT, INK, MARK, MARKERS, colour, key, legend_below, new_axes, style
 
-CRITERIA = ("aic", "bic", "icl")
 STRONG = 10.0  # Kass & Raftery 1995, section 3.2: a difference of BIC above 10 is very strong evidence
 STEPS = (
     0,
@@ -35,7 +36,7 @@ def criteria(selection: Any, criterion: str | None = None, ax: Any = None) -> An
     Parameters
     ----------
     selection : what ``select`` returned
-    criterion : "bic", "aic" or "icl"; the selection's own if None
+    criterion : such as "bic", "aic" or "icl" (``bayesgmm.criteria.information``); the selection's own if None
     ax : matplotlib axes to draw on; a new figure if None
 
     Returns
@@ -45,9 +46,10 @@ def criteria(selection: Any, criterion: str | None = None, ax: Any = None) -> An
     criterion = selection.criterion if criterion is None else criterion
     if criterion not in CRITERIA:
         raise ValueError(f"Expected criterion to be one of {', '.join(CRITERIA)}; got {criterion!r}.")
-    table = selection.table.dropna(subset=[criterion])
-    best = min((selection.fits[cell] for cell in selection.order), key=lambda fit: getattr(fit, criterion))
-    lowest = getattr(best, criterion)
+    table = selection.table
+    table = table[np.isfinite(table[criterion])]
+    ranked = dataclasses.replace(selection, criterion=criterion)
+    best, lowest = ranked.best, ranked.value(ranked.order[0])
     own_figure = ax is None
     with style():
         ax = new_axes(size=(6.4, 4.6)) if ax is None else ax
@@ -110,9 +112,9 @@ def _label(ax: Any, best: Any, criterion: str) -> None:
 
     plural = "s" * (best.n_components > 1)
     chosen = f"{best.n_components} {best.covariance_type} component{plural}"
-    ax.set_title(f"{best.observed.name}: {criterion.upper()} is lowest for {chosen}")
+    ax.set_title(f"{best.observed.name}: {CRITERIA[criterion].label} is lowest for {chosen}")
     ax.set_xlabel("number of components")
-    ax.set_ylabel(f"{criterion.upper()} (smaller is better)")
+    ax.set_ylabel(f"{CRITERIA[criterion].label} (smaller is better)")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(axis="y")
 

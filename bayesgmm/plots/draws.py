@@ -35,5 +35,8 @@ def quantities(posterior: Any, var_names: Sequence[str]) -> Any:
                 found[f"mean of {feature}"] = group["means"].sel(feature=feature, drop=True)
     if not found:
         raise ValueError("One component has no weight to draw: it is always 1. Draw var_names=['means'].")
-    sample_stats = xr.Dataset({"diverging": posterior.data["sample_stats"]["diverging"]})
-    return xr.DataTree.from_dict({"posterior": xr.Dataset(found), "sample_stats": sample_stats})
+    groups = {"posterior": xr.Dataset(found)}
+    stats = posterior.data["sample_stats"]
+    if "diverging" in stats:  # of samplers that follow the gradient only
+        groups["sample_stats"] = xr.Dataset({"diverging": stats["diverging"]})
+    return xr.DataTree.from_dict(groups)

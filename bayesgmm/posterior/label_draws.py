@@ -35,6 +35,9 @@ class LabelDraws:
     weights: Float64[np.ndarray, " S"]
     n_draws: int
 
+    def __post_init__(self) -> None:
+        freeze(self.labels, self.weights)
+
     @property
     def n_rows(self) -> int:
         return self.labels.shape[1]
@@ -148,6 +151,12 @@ class LabelDraws:
         weights = self.weights[which]
         share = weights.sum()
         return LabelDraws(self.labels[which], weights / share, max(1, round(self.n_draws * share)))
+
+
+def freeze(*arrays: np.ndarray) -> None:
+    """Refuse writes to arrays that results share."""
+    for array in arrays:
+        array.flags.writeable = False
 
 
 def as_label_draws(draws: Any, weights: Any = None) -> LabelDraws:

@@ -23,7 +23,7 @@ from bayesgmm.posterior.doubt import (
     memberships,
     row_doubt,
 )
-from bayesgmm.posterior.label_draws import LabelDraws, as_label_draws
+from bayesgmm.posterior.label_draws import LabelDraws, as_label_draws, freeze
 from bayesgmm.posterior.losses import Loss, get_loss
 from bayesgmm.posterior.matching import match_clusters
 from bayesgmm.posterior.partition_record import partition_record
@@ -32,6 +32,7 @@ from bayesgmm.posterior.partition_words import (
     partition_markdown,
     partition_text,
     partition_warnings,
+    set_apart,
 )
 from bayesgmm.posterior.point import find_point
 from bayesgmm.posterior.representatives import Representatives, find_representatives
@@ -71,7 +72,7 @@ class Partition:
     seed: int
 
     def __post_init__(self) -> None:
-        self.labels.flags.writeable = False
+        freeze(self.labels)
 
     @property
     def n_rows(self) -> int:
@@ -108,7 +109,9 @@ class Partition:
 
         From a fit the exact co-clustering probabilities given its parameters, from label draws their share.
         """
-        return similarity(self.draws if self.source is None else self.source)
+        table = similarity(self.draws if self.source is None else self.source)
+        freeze(table)
+        return table
 
     @cached_property
     def ball(self) -> Ball:
@@ -131,17 +134,23 @@ class Partition:
     def membership(self) -> Float[np.ndarray, "N K"]:
         """Share (N, K) of the draws that put each row into each cluster; the rest of a row is elsewhere."""
         blocks = memberships(self.draws, self._matching[1])
-        return np.clip(np.concatenate([share.toarray() for _, share in blocks]), 0.0, 1.0)
+        table = np.clip(np.concatenate([share.toarray() for _, share in blocks]), 0.0, 1.0)
+        freeze(table)
+        return table
 
     @cached_property
     def rows(self) -> RowDoubt:
         """Of every row: shares of its own cluster and of none, entropy and second-best cluster."""
-        return row_doubt(self.labels, self.draws, self._matching[1])
+        found = row_doubt(self.labels, self.draws, self._matching[1])
+        freeze(*found)
+        return found
 
     @cached_property
     def clusters(self) -> ClusterDoubt:
         """Of every cluster: size interval, presence, stability, cohesion and separation."""
-        return cluster_doubt(self._matching[0], self.draws, self._matching[1], self.level)
+        found = cluster_doubt(self._matching[0], self.draws, self._matching[1], self.level)
+        freeze(*found)
+        return found
 
     @cached_property
     def pairs_in_doubt(self) -> list[tuple[int, int, float]]:
@@ -150,8 +159,13 @@ class Partition:
 
     @property
     def rows_in_doubt(self) -> Int[np.ndarray, " n"]:
-        """Rows that less than 80 % of the draws put into their cluster, the most doubtful first."""
+        """Rows that less than 80 % of the draws put into one cluster, the most doubtful first."""
         return in_doubt(self.rows)
+
+    @property
+    def rows_set_apart(self) -> Int[np.ndarray, " n"]:
+        """Rows that 80 % of the draws put into a cluster which the partition merged with another."""
+        return set_apart(self.rows)
 
     @property
     def warnings(self) -> tuple[str, ...]:

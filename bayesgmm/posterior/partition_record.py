@@ -34,6 +34,7 @@ def partition_record(partition: Any) -> dict[str, Any]:
             "entropy_bits": rows.entropy.tolist(),
         },
         "rows_in_doubt": partition.rows_in_doubt.tolist(),
+        "rows_set_apart": partition.rows_set_apart.tolist(),
         "pairs_in_doubt": [
             {"rows": [i, j], "probability_together": together} for i, j, together in partition.pairs_in_doubt
         ],

@@ -16,13 +16,20 @@ SURE = 0.8  # a row is in doubt when no component, or its cluster, has this prob
 DISSOLVED = 0.5  # mean Jaccard similarity below which a cluster counts as dissolved (Hennig 2007, section 3)
 MANY_IN_DOUBT = 0.25
 MOST_LISTED = 8
+MOST_PAIRS = 3
+EVEN = 0.3  # from a half, up to which a pair counts as in doubt
 LEAST_TOLD = 0.005  # a smaller share of the draws is not named
 
 
 def in_doubt(rows: RowDoubt) -> Int[np.ndarray, " n"]:
-    """Rows below 80 % in their own cluster, the most doubtful first."""
-    order = np.argsort(rows.own, kind="stable")
-    return order[rows.own[order] < SURE]
+    """Rows that have 80 % neither in their own cluster nor elsewhere, those of the largest entropy first."""
+    order = np.argsort(-rows.entropy, kind="stable")
+    return order[np.maximum(rows.own, rows.elsewhere)[order] < SURE]
+
+
+def set_apart(rows: RowDoubt) -> Int[np.ndarray, " n"]:
+    """Rows that 80 % of the draws put into a cluster which the partition does not have: it merged that with another."""
+    return np.flatnonzero(rows.elsewhere >= SURE)
 
 
 def partition_text(partition: Any) -> str:
@@ -49,7 +56,7 @@ def partition_markdown(partition: Any) -> str:
 def partition_sentences(partition: Any) -> list[str]:
     """The number of clusters, the ball, the rows in doubt, the representatives and EM's partition, a sentence each."""
     sentences = [_counts(partition), _ball(partition), doubt_in_words(partition)]
-    return [*sentences, *_others(partition), *_start(partition)]
+    return [*sentences, *_apart(partition), *_pairs(partition), *_others(partition), *_start(partition)]
 
 
 def head(partition: Any) -> str:
@@ -139,6 +146,8 @@ def _ball(partition: Any) -> str:
 def doubt_in_words(partition: Any) -> str:
     """Which rows, counted from 0, are in doubt, and between which clusters."""
     rows, doubtful = partition.rows, partition.rows_in_doubt
+    if not len(doubtful) and len(partition.rows_set_apart):
+        return "no row is in doubt but those that draws set apart"
     if not len(doubtful):
         least = float(rows.own.min())
         share = "every draw" if least > 1.0 - 1e-12 else f"at least {_share(least)} of the draws"
@@ -150,9 +159,35 @@ def doubt_in_words(partition: Any) -> str:
     )
     one = len(doubtful) == 1
     return (
-        f"{len(doubtful)} of {partition.n_rows} rows {'is' if one else 'are'} in doubt (below {_share(SURE)} in "
-        f"{'its' if one else 'their'} cluster): {', '.join(listed)}{more}{explained}"
+        f"{len(doubtful)} of {partition.n_rows} rows {'is' if one else 'are'} in doubt (no cluster has "
+        f"{_share(SURE)} of {'its' if one else 'their'} draws), the most doubtful first: "
+        f"{', '.join(listed)}{more}{explained}"
     )
+
+
+def _apart(partition: Any) -> list[str]:
+    rows = partition.rows_set_apart
+    if not len(rows):
+        return []
+    listed = ", ".join(map(str, rows[:MOST_LISTED].tolist()))
+    more = f" and {len(rows) - MOST_LISTED} more" if len(rows) > MOST_LISTED else ""
+    return [
+        f"{_counted(len(rows), 'row')} ({listed}{more}) {'is' if len(rows) == 1 else 'are'} set apart in at least "
+        f"{_share(SURE)} of the draws, from the cluster that the partition gives {'it' if len(rows) == 1 else 'them'}: "
+        "one partition cannot follow draws that divide in different ways"
+    ]
+
+
+def _pairs(partition: Any) -> list[str]:
+    """The pairs of rows nearest to an even chance, where there is one at all."""
+    listed = [
+        f"{i} and {j} ({_share(together)})"
+        for i, j, together in partition.pairs_in_doubt[:MOST_PAIRS]
+        if abs(together - 0.5) < EVEN
+    ]
+    return [
+        f"pairs of rows most in doubt, with the probability that they belong together: {', '.join(listed)}"
+    ] * bool(listed)
 
 
 def _row(rows: RowDoubt, labels: Int[np.ndarray, " N"], i: int) -> str:
@@ -237,14 +272,27 @@ def partition_warnings(partition: Any) -> tuple[str, ...]:
             f"cluster{'s' * (len(weak) > 1)} {names} dissolve{'s' * (len(weak) == 1)} in the draws "
             f"(stability below {DISSOLVED:g}): do not report {'it' if len(weak) == 1 else 'them'} as found"
         )
-    share = len(partition.rows_in_doubt) / partition.n_rows
+    share = (len(partition.rows_in_doubt) + len(partition.rows_set_apart)) / partition.n_rows
     if share > MANY_IN_DOUBT:
-        found.append(f"{_share(share)} of the rows are in doubt: the draws do not settle on a partition")
+        found.append(
+            f"{_share(share)} of the rows are in doubt or set apart: the draws do not settle on a partition"
+        )
+    found += _of_chains(partition.source)
     if getattr(partition.source, "kind", None) == "EM":
         found.append(
             "the draws are EM's allocations given one set of parameters, whose own uncertainty they leave out"
         )
     return tuple(found)
+
+
+def _of_chains(source: Any) -> list[str]:
+    """That the draws themselves are not to be trusted: label draws and EM fits have no chains to ask."""
+    report = source.diagnostics() if hasattr(source, "diagnostics") else None
+    if report is None or report.ok:
+        return []
+    return [
+        f"the draws are to be read with care, and so is all that is said of them here: {report.warnings[0]}"
+    ]
 
 
 def _share(value: float) -> str:

@@ -28,9 +28,11 @@ class Posterior(MixturePredictor):
 
     Attributes
     ----------
+    observed : the rows
+    model, engine : as given to ``fit``, the model's open hyperparameters set from the rows
     data : xarray DataTree with ArviZ's groups (posterior, sample_stats, log_likelihood, observed_data) and ours
         (clustering, warm_start), in the user's units
-    draws : the mixtures (S, ...) in standardised units, S = chains x draws
+    draws : the mixtures (S, ...) in standardised units (``standardisation`` maps them back), S = chains x draws
     start : the EM fit that the chains began from
     seconds : time by phase
     remarks : what the engine had to say, in words
@@ -60,6 +62,7 @@ class Posterior(MixturePredictor):
 
     @property
     def covariance_type(self) -> str:
+        """The structure: "full", "tied", "diag" or "spherical"."""
         return self.model.covariance_type
 
     def _mean(self, name: str) -> NDArray[np.float64]:

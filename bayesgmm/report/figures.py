@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bayesgmm import plots
+from bayesgmm.criteria.information import CRITERIA
 
 MOST_SVG_BYTES = 1_500_000  # a larger drawing becomes a picture
 
@@ -27,7 +28,7 @@ def figures(
 ) -> dict[str, Figure]:
     """The figures of the report, by name."""
     result = em if posterior is None else posterior
-    name = selection.criterion.upper()
+    name = CRITERIA[selection.criterion].label
     by = "EM" if posterior is None else "the posterior"
     out = {
         "components": _figure(
@@ -35,13 +36,14 @@ def figures(
             _components_caption(result),
             f"The rows and the {result.n_components} components found by {by}",
         ),
-        "criteria": _figure(
+    }
+    if len(selection.fits) > 1:
+        out["criteria"] = _figure(
             lambda: plots.criteria(selection),
             f"{name} of every model that was tried. The axis is stretched about the lowest value; ticks give the "
             "difference from it. Hollow marks carry a warning.",
             f"{name} against the number of components, a curve for each covariance structure",
-        ),
-    }
+        )
     if result.n_components > 1:
         caption = f"How uncertain each row's component is, by {by}: zero is certain."
         out["membership"] = _figure(

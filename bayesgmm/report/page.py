@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from bayesgmm.criteria.information import CRITERIA
 from bayesgmm.report import reproduce, sections, words
 from bayesgmm.report.figures import figures
 
@@ -116,7 +117,7 @@ def _asked(selection: Any, em: Any, posterior: Any | None) -> dict[str, str]:
         f"({words.listed(list(observed.feature_names))})",
         "Models": f"Gaussian mixtures of {words.listed([str(k) for k in counts])} components, "
         f"covariances {words.listed(list(structures))}",
-        "Chosen by": f"{selection.criterion.upper()}, from {em.engine.n_init} starts of EM each",
+        "Chosen by": f"{CRITERIA[selection.criterion].label}, from {em.engine.n_init} starts of EM each",
     }
     if posterior is not None:
         chains, draws = posterior.data["sample_stats"]["lp"].shape

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.criteria.information import CRITERIA
 from bayesgmm.plots.membership import SURE
 from bayesgmm.posterior.partition_words import cluster_cells
 from bayesgmm.tables import number
@@ -37,7 +38,7 @@ def features(observed: Any) -> Table:
 
 def ranking(selection: Any, n: int = 6) -> Table:
     """The best models of the sweep."""
-    name = selection.criterion.upper()
+    name = CRITERIA[selection.criterion].label
     header = [
         "structure",
         "components",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.criteria.information import CRITERIA
 from bayesgmm.plots.membership import SURE
 from bayesgmm.posterior.partition_words import head, partition_sentences
 
@@ -48,10 +49,14 @@ def described(fit: Any) -> str:
 
 def choice(selection: Any) -> list[str]:
     """What the criterion chose, and by how much over what."""
-    name, best = selection.criterion.upper(), selection.best
+    name, best = CRITERIA[selection.criterion].label, selection.best
     counts = sorted({k for _, k in selection.fits})
     structures = list(dict.fromkeys(structure for structure, _ in selection.fits))
-    value = getattr(best, selection.criterion)
+    value = selection.value(selection.order[0])
+    if len(selection.fits) == 1:
+        return [
+            f"One model was fitted, {described(best)}: its {name} is {value:.2f}, with nothing to compare it to."
+        ]
     tried = f"{counts[0]} to {counts[-1]} components" if len(counts) > 1 else f"K = {counts[0]}"
     out = [
         f"Among {len(selection.fits)} models ({tried}; {listed(structures)}), {name} is lowest for {described(best)}: "
@@ -141,8 +146,8 @@ def doubt(result: Any, probability: NDArray[np.float64]) -> str:
         least = f"the lowest is {most.min():.3f}"
         return f"Every row has a component with a probability of at least {SURE}{averaged} ({least})."
     return (
-        f"{n_doubtful} of {n} rows ({100 * n_doubtful / n:.1f} %) {'is' if n_doubtful == 1 else 'are'} in doubt: no "
-        f"component has a probability of {SURE} or more{averaged}."
+        f"Of {n} rows {n_doubtful} ({100 * n_doubtful / n:.1f} %) {'has' if n_doubtful == 1 else 'have'} no component "
+        f"of probability {SURE} or more{averaged}; components are not yet clusters."
     )
 
 
@@ -172,7 +177,8 @@ def certainty(em: Any, posterior: Any | None) -> list[str]:
 def headline(selection: Any, em: Any, posterior: Any | None, probability: NDArray[np.float64]) -> str:
     """The page's first sentence."""
     n_doubtful = int((probability.max(axis=1) < SURE).sum())
-    rows = f"{n_doubtful} of {len(probability)} rows in doubt" if n_doubtful else "no row in doubt"
+    unclear = f"{n_doubtful} of {len(probability)} rows without a clear component"
+    rows = unclear if n_doubtful else "every row has a clear component"
     if posterior is None:
         sure = "uncertainty not computed"
     else:

@@ -10,6 +10,7 @@ from sklearn.mixture import GaussianMixture
 
 import bayesgmm as bg
 from bayesgmm.criteria import information
+from bayesgmm.criteria.maximum import information_criteria
 from bayesgmm.inference.em.em import EM
 from bayesgmm.inference.fit import fit
 from bayesgmm.models import finite_mixture
@@ -71,3 +72,44 @@ def test_a_fit_carries_scikit_learns_criteria():
     assert ours.bic == pytest.approx(theirs.bic(rows), abs=1e-3)
     entropy = information.entropy(theirs.predict_proba(rows))
     assert ours.icl == pytest.approx(theirs.bic(rows) + 2 * entropy, abs=1e-3)
+
+
+def test_both_conventions_of_icl_against_other_programs():
+    """Old Faithful, two ellipses: mclust 6.0.0 (run to convergence) has ICL -2322.704676."""
+    em = fit("faithful", finite_mixture(2), random_state=0)
+    found = information_criteria(em)
+    assert found["icl_map"] == pytest.approx(2322.704676, abs=1e-3)
+    assert found["bic"] <= found["icl_map"] <= found["icl"]
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_hard_classification_surprises_less_than_its_entropy(seed):
+    r = random_responsibilities(seed)
+    found = information.icl_map(5.0, r)
+    assert found == pytest.approx(5.0 - 2 * np.sum(np.log(r.max(axis=1))), rel=1e-12)
+    assert found <= information.icl(5.0, r) + 1e-9
+    weight = np.random.default_rng(seed).integers(0, 4, len(r))
+    assert information.icl_map(5.0, r, weight.astype(float)) == pytest.approx(
+        information.icl_map(5.0, np.repeat(r, weight, axis=0)), rel=1e-12
+    )
+
+
+def test_aicc_is_aic_in_the_limit_and_infinite_where_rows_run_out():
+    assert information.aicc(-10.0, 3, 20.0) == pytest.approx(26 + 24 / 16)
+    assert information.aicc(-10.0, 3, 1e9) == pytest.approx(26)
+    assert information.aicc(-10.0, 3, 4.0) == math.inf
+
+
+def test_nec_is_one_for_one_component_and_compares_with_it():
+    em = fit("faithful", finite_mixture(2), random_state=0)
+    found = information_criteria(em)
+    one = fit("faithful", finite_mixture(1), random_state=0)
+    entropy = information.entropy(em.predict_proba())
+    assert found["nec"] == pytest.approx(entropy / (em.log_likelihood - one.log_likelihood), rel=1e-6)
+    assert found["nec"] < information_criteria(one)["nec"] == 1
+    assert information.nec(-11.0, -10.0, 1.0) == math.inf
+
+
+def test_a_posterior_has_no_information_criteria(full):
+    with pytest.raises(TypeError, match="fit by EM"):
+        information_criteria(full)

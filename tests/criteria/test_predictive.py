@@ -54,13 +54,6 @@ def test_differences_have_a_standard_error(full, diag):
     assert predictive.elpd_difference(a, a) == (0.0, 0.0)
 
 
-def test_stacking_weights(full, diag):
-    """Eruptions and waits are correlated (.9), so the structure that says so takes nearly all."""
-    weights = predictive.stacking_weights({"full": predictive.loo(full), "diag": predictive.loo(diag)})
-    assert sum(weights.values()) == pytest.approx(1)
-    assert weights["full"] > 0.9
-
-
 @pytest.mark.parametrize(
     ("khat", "words"),
     [

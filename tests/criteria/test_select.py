@@ -5,6 +5,7 @@ import pytest
 from cases import STRUCTURES, random_rows
 
 from bayesgmm.criteria import select as module
+from bayesgmm.criteria.information import CRITERIA
 from bayesgmm.criteria.select import select
 from bayesgmm.inference.em.em import EM
 from bayesgmm.inference.fit import fit
@@ -183,7 +184,7 @@ def test_a_spike_never_wins_in_silence():
         ({"covariance_type": ()}, ValueError, "at least one covariance_type"),
         ({"covariance_type": ("full", "round")}, ValueError, "full, tied, diag, spherical.*'round'"),
         ({"covariance_type": ("full", "full")}, ValueError, "each covariance_type once"),
-        ({"criterion": "dic"}, ValueError, "aic, bic, icl; got 'dic'"),
+        ({"criterion": "dic"}, ValueError, "aic, aicc, bic, icl, icl_map, nec; got 'dic'"),
         ({"sample_weight": [1.0]}, ValueError, "sample_weight of shape"),
         ({"random_state": -1}, ValueError, "random_state"),
     ],
@@ -193,3 +194,59 @@ def test_arguments_are_checked_before_anything_is_computed(arguments, error, wor
     monkeypatch.setattr(EM, "run", lambda *_: pytest.fail("computed"))
     with pytest.raises(error, match=words):
         select(rows, **{"n_components": 2, **arguments})
+
+
+def test_every_criterion_is_a_column_and_can_choose(rows, small):
+    for name, criterion in CRITERIA.items():
+        assert criterion.label in repr(small)
+        again = module.Selection(small.fits, {}, name)
+        sound = small.table[[cell in small.order for cell in small.fits]]
+        assert again.value(again.order[0]) == pytest.approx(sound[name].min())
+    assert small.table.nec[small.table.n_components == 1].eq(1).all()
+
+
+# --- going on
+
+
+def test_a_killed_sweep_goes_on(rows, small, tmp_path, monkeypatch):
+    """The first structure is done when the second stops the sweep; called again it computes the rest alone."""
+    arguments = {"n_components": (1, 2), "engine": FAST, "random_state": 0, "checkpoint": tmp_path / "sweep"}
+    whole = module.fit_many
+
+    def killed(problem, models, engine):
+        if problem.model.covariance_type == "diag":
+            raise KeyboardInterrupt
+        return whole(problem, models, engine)
+
+    monkeypatch.setattr(module, "fit_many", killed)
+    with pytest.raises(KeyboardInterrupt):
+        select(rows, covariance_type=("full", "diag"), **arguments)
+    fitted = []
+
+    def watched(problem, models, engine):
+        fitted.extend((model.covariance_type, model.n_components) for model in models)
+        return whole(problem, models, engine)
+
+    monkeypatch.setattr(module, "fit_many", watched)
+    told = []
+    found = select(
+        rows, covariance_type=("full", "diag"), **arguments, progress=lambda *step: told.append(step)
+    )
+    assert fitted == [("diag", 1), ("diag", 2)]
+    assert told == [("EM", done, 4) for done in (1, 2, 3, 4)]
+    expected = small.table[small.table.n_components < 3].reset_index(drop=True)
+    assert list(found.fits) == [("full", 1), ("full", 2), ("diag", 1), ("diag", 2)]
+    np.testing.assert_allclose(found.table.bic, expected.bic, rtol=1e-9)
+
+
+def test_another_sweep_is_not_gone_on_with(rows, tmp_path):
+    arguments = {"n_components": 1, "covariance_type": "diag", "engine": FAST, "checkpoint": tmp_path}
+    select(rows, **arguments, random_state=0)
+    with pytest.raises(ValueError, match="other rows"):
+        select(rows + 1.0, **arguments, random_state=0)
+    with pytest.raises(ValueError, match="other random_state"):
+        select(rows, **arguments, random_state=1)
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(ValueError, match="is a file"):
+        select(rows, **{**arguments, "checkpoint": file})

@@ -49,5 +49,5 @@ def test_fits_with_a_warning_are_hollow():
 
 
 def test_an_unknown_criterion_is_refused():
-    with pytest.raises(ValueError, match="one of aic, bic, icl; got 'dic'"):
+    with pytest.raises(ValueError, match="one of aic, aicc, bic, icl, icl_map, nec; got 'dic'"):
         plots.criteria(selection("faithful"), "dic")

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from posterior.partitions import all_partitions, same_partition, unchecked
+from posterior.partitions import all_partitions, direct_losses, in_nats, same_partition, unchecked
 from scipy.special import gammaln, logsumexp, multigammaln
 from scipy.stats import poisson
 
 from bayesgmm.posterior.label_draws import as_label_draws
-from bayesgmm.posterior.losses import get_loss
+from bayesgmm.posterior.losses import LOSSES, get_loss
 from bayesgmm.posterior.point import find_point
 from bayesgmm.posterior.similarity import similarity
 
@@ -88,6 +88,14 @@ def oracle(cases):
     return case["models"], every, likelihood
 
 
+def log_posterior(oracle, name):
+    """Log joint of every partition and the rows under one model."""
+    _, every, likelihood = oracle
+    sizes = [tuple(np.sort(np.bincount(p))) for p in every]
+    log_priors = {of: MODELS[name](np.array(of)) for of in set(sizes)}
+    return likelihood + [log_priors[of] for of in sizes]
+
+
 def _members(code):
     return [i for i in range(9) if code >> i & 1]
 
@@ -99,11 +107,8 @@ def test_every_model_of_the_oracle_is_here(oracle):
 @pytest.mark.parametrize("name", MODELS)
 @unchecked()
 def test_optima_of_the_exact_posterior(oracle, name):
-    models, every, likelihood = oracle
-    reference = models[name]
-    sizes = [tuple(np.sort(np.bincount(p))) for p in every]
-    log_priors = {of: MODELS[name](np.array(of)) for of in set(sizes)}
-    log_p = likelihood + [log_priors[of] for of in sizes]
+    models, every, _ = oracle
+    reference, log_p = models[name], log_posterior(oracle, name)
     assert logsumexp(log_p) == pytest.approx(reference["log_evidence"], abs=1e-6)
     p = np.exp(log_p - logsumexp(log_p))
     draws = as_label_draws(every[p > 1e-10], weights=p[p > 1e-10])  # at most 2e-6 of the mass is left out
@@ -115,3 +120,22 @@ def test_optima_of_the_exact_posterior(oracle, name):
         point = find_point(draws, loss, n_starts=1)
         assert same_partition(point.labels, reference[key])
         assert point.expected_loss == pytest.approx(reference[value], abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [next(iter(MODELS)), list(MODELS)[-1]])
+@unchecked()
+def test_the_least_of_each_loss_over_all_partitions(oracle, name):
+    """The likeliest 60 partitions with their exact odds, against all 21147 candidates by direct comparison of rows."""
+    every, log_p = oracle[1], log_posterior(oracle, name)
+    likeliest = np.argsort(-log_p)[:60]
+    weights = np.exp(log_p[likeliest] - logsumexp(log_p[likeliest]))
+    draws = as_label_draws(every[likeliest], weights=weights)
+    expected = dict.fromkeys(LOSSES, 0.0)
+    for draw, weight in zip(every[likeliest], weights, strict=True):
+        for loss, values in direct_losses(every, draw).items():
+            expected[loss] = expected[loss] + weight * values
+    for loss in LOSSES:
+        assert find_point(draws, in_nats(loss)).expected_loss == pytest.approx(
+            expected[loss].min(), abs=1e-10
+        )

@@ -129,7 +129,7 @@ def test_warnings_are_in_words():
     noise = bg.partition(rng.integers(0, 4, size=(60, 40)), loss="binder", max_clusters=3, n_starts=2)
     told = " ".join(noise.warnings)
     assert "dissolve" in told
-    assert "of the rows are in doubt: the draws do not settle on a partition" in told
+    assert "of the rows are in doubt or set apart: the draws do not settle on a partition" in told
     split = np.repeat([np.arange(60) // 30, np.arange(60) % 3], [60, 40], axis=0)
     assert (
         "one partition does not speak for all draws; 2 together do, each for the draws nearest to it: 2 clusters "
@@ -282,3 +282,39 @@ def test_what_is_said_of_a_row_adds_up():
     rows = part.rows
     assert rows.own[0] + rows.second_share[0] + rows.elsewhere[0] < 0.8
     assert "others: 50 %" in repr(part)
+
+
+def test_rows_that_the_partition_merged_are_set_apart_and_not_in_doubt():
+    """Nine draws of ten cut off ten rows that a partition bound to one cluster cannot give one of their own."""
+    middle, other = np.zeros(60, int), np.zeros(60, int)
+    middle[40:50], other[50:] = 1, 1
+    part = bg.partition(np.stack([middle] * 9 + [other] * 1), max_clusters=1)
+    assert part.n_clusters == 1
+    assert part.rows_set_apart.tolist() == list(range(40, 50))
+    assert part.rows_in_doubt.tolist() == []
+    assert (
+        "10 rows (40, 41, 42, 43, 44, 45, 46, 47 and 2 more) are set apart in at least 80 % of the draws"
+        in repr(part)
+    )
+
+
+def test_nothing_of_a_partition_can_be_changed():
+    part = bg.partition(random_draws(np.random.default_rng(3), s=9, n=8))
+    arrays = [part.labels, part.draws.labels, part.draws.weights, part.membership, part.similarity]
+    for array in [*arrays, *part.rows, *part.clusters]:
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0
+
+
+def test_draws_that_are_not_to_be_trusted_are_said_to_be(posterior):
+    """What the chains say of themselves is said of the partition."""
+    report = posterior.diagnostics()
+    doubted = dataclasses.replace(posterior)
+    doubted.__dict__["_diagnostics"] = dataclasses.replace(report, warnings=("chains disagree",))
+    told = bg.partition(doubted, n_draws=50).warnings
+    assert (
+        "the draws are to be read with care, and so is all that is said of them here: chains disagree" in told
+    )
+    sound = dataclasses.replace(posterior)
+    sound.__dict__["_diagnostics"] = dataclasses.replace(report, warnings=())
+    assert not any("read with care" in words for words in bg.partition(sound, n_draws=50).warnings)

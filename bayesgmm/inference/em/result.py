@@ -40,14 +40,19 @@ class EMResult(MixturePredictor):
 
     Attributes
     ----------
+    observed : the rows
+    model, engine : as given to ``fit``, the model's open hyperparameters set from the rows
     mixture : the mixture in standardised units (``standardisation`` maps it back)
+    sample_weight : (N,) weights of the rows
     log_likelihood : total log-likelihood of the (weighted) rows, in nats
     log_posterior : log-likelihood plus log prior where the objective was the posterior, else None
     n_steps : EM steps of the winning start
+    status : how it ended
     history : (n_steps + 1,) objective before each step and at the end
     restarts : final objective of every start, -inf where it failed
     set_aside : starts that ended higher, but in a spike, and were therefore not chosen
     degeneracies : components that the likelihood likes and a statistician does not, in words
+    seconds : time taken, of a batch its share
     seed : of the random numbers, where ``fit`` made it
     """
 
@@ -88,10 +93,12 @@ class EMResult(MixturePredictor):
 
     @property
     def n_components(self) -> int:
+        """K."""
         return self.model.n_components
 
     @property
     def covariance_type(self) -> str:
+        """The structure: "full", "tied", "diag" or "spherical"."""
         return self.model.covariance_type
 
     @property
@@ -116,6 +123,7 @@ class EMResult(MixturePredictor):
 
     @property
     def n_parameters(self) -> int:
+        """Free parameters: weights, means and covariances."""
         return self.mixture.n_parameters
 
     @property
@@ -142,7 +150,7 @@ class EMResult(MixturePredictor):
     def standard_errors(self) -> StandardErrors:
         """Standard errors of weights, means and covariances, from the observed information.
 
-        See :func:`bayesgmm.inference.standard_errors.information_errors`. Raises a ValueError that says why where
+        See ``bayesgmm.inference.em.standard_errors``. Raises a ValueError that says why where
         there are none: an empty component, a spike, no strict maximum, a fit that has not converged.
         """
         return information_errors(self)

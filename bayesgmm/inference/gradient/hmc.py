@@ -28,7 +28,7 @@ SHRINKAGE, DELAY, FORGET = 0.05, 10.0, 0.75  # of dual averaging (Hoffman & Gelm
 class HMC:
     """Hamiltonian Monte Carlo (Neal 2011) with short trajectories of random length, started where EM ended.
 
-    In the whitened coordinates of the warm start (:mod:`bayesgmm.inference.gradient.warm_start`) the posterior is
+    In the whitened coordinates of the warm start (``bayesgmm.inference.gradient.warm_start``) the posterior is
     nearly a standard normal, for which a trajectory of length pi / 2 gives an independent draw: no tree need
     find that out. Lengths are uniform about ``trajectory``, so that no direction resonates; all chains share them and
     one step size, adapted on the harmonic mean of their acceptance (Hoffman, Radul & Sountsov 2021).

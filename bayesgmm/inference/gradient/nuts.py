@@ -26,7 +26,7 @@ class NUTS:
     """The No-U-Turn sampler (Hoffman & Gelman 2014), NumPyro's, started where EM ended.
 
     Positions, metrics and a first step size come from the modes near EM's optima (see
-    :mod:`bayesgmm.inference.gradient.modes` and :mod:`bayesgmm.inference.gradient.warm_start`); the warm-up only adapts
+    ``bayesgmm.inference.gradient.modes`` and ``bayesgmm.inference.gradient.warm_start``); the warm-up only adapts
     the step size and lets the dispersed chains settle.
 
     Parameters

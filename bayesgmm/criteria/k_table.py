@@ -1,0 +1,233 @@
+"""What every method says of the number of components and of clusters, in one table, with a verdict in words."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from bayesgmm.criteria.guard import MisspecificationGuard
+from bayesgmm.criteria.information import CRITERIA
+from bayesgmm.criteria.likelihood_ratio import LEVEL, LikelihoodRatioTest
+from bayesgmm.criteria.predictive import elpd_difference
+from bayesgmm.criteria.select import Selection
+from bayesgmm.tables import text_table
+
+if TYPE_CHECKING:
+    import pandas
+
+COMPONENTS, CLUSTERS = "components", "clusters"
+MASS = 0.9  # of a posterior, in the smallest set of numbers that is not ruled out
+NEAR_PRIOR = 0.25  # total variation from the prior below which a posterior says what the prior said
+SMALL_ELPD = 4.0  # differences of elpd that are none (Sivula, Magnusson & Vehtari 2020)
+
+
+class Answer(NamedTuple):
+    """What a method says: of what, its best number, those it does not rule out, and the reason in words."""
+
+    method: str
+    of: str
+    best: int
+    plausible: tuple[int, ...]
+    words: str
+
+
+@dataclasses.dataclass(frozen=True, eq=False, repr=False)
+class KTable:
+    """Numbers of components and of clusters by method, priors beside posteriors.
+
+    Attributes
+    ----------
+    answers : one a method
+    posteriors : by method, a table by the number with ``probability`` and ``prior``
+    guard : the misspecification guard's findings, if it was asked
+    """
+
+    answers: tuple[Answer, ...]
+    posteriors: dict[str, pandas.DataFrame]
+    guard: MisspecificationGuard | None
+
+    @cached_property
+    def table(self) -> pandas.DataFrame:
+        """One row a method."""
+        import pandas
+
+        return pandas.DataFrame(self.answers, columns=list(Answer._fields))
+
+    def agreed(self, of: str) -> tuple[int, ...]:
+        """Numbers of "components" or "clusters" that no method rules out."""
+        sets = [set(answer.plausible) for answer in self.answers if answer.of == of]
+        return tuple(sorted(set.intersection(*sets))) if sets else ()
+
+    @property
+    def verdict(self) -> str:
+        """In words; it may be that the data do not determine the number."""
+        out = [words for of in (COMPONENTS, CLUSTERS) if (words := self._of(of))]
+        if self.guard is not None:
+            out.append(self.guard.verdict)
+        return "\n".join(out)
+
+    def _of(self, of: str) -> str:
+        said = [answer for answer in self.answers if answer.of == of]
+        if not said:
+            return ""
+        best, agreed = sorted({a.best for a in said}), self.agreed(of)
+        if len(said) == 1:
+            return f"{of}: {_numbers(said[0].plausible)}, by {said[0].method} alone."
+        if len(best) == 1 and len(agreed) == 1:
+            only = all(len(a.plausible) == 1 for a in said)
+            rest = "which rule out every other number" if only else "which agree on no other number"
+            return f"{of}: {best[0]}, the choice of all {len(said)} methods, {rest}."
+        if len(agreed) == 1:
+            return f"{of}: {agreed[0]} is the one number that none of {len(said)} methods rules out."
+        spread = f"the methods choose {', '.join(map(str, best))}"
+        rest = (
+            f"none rules out {', '.join(map(str, agreed))}" if agreed else "and rule out each other's numbers"
+        )
+        return f"{of}: the data do not determine the number; {spread}, {rest}."
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Posteriors that repeat their prior, and what the guard found."""
+        out = [
+            f"the posterior of {name} is close to its prior (total variation {_variation(table):.2f}): it is the "
+            "prior that speaks."
+            for name, table in self.posteriors.items()
+            if _variation(table) < NEAR_PRIOR
+        ]
+        return (*out, *(() if self.guard is None else self.guard.warnings))
+
+    def __repr__(self) -> str:
+        header = ["method", "of", "says", "not ruled out", "why"]
+        rows = [[a.method, a.of, str(a.best), _numbers(a.plausible), a.words] for a in self.answers]
+        lines = [text_table(header, rows)]
+        for name, table in self.posteriors.items():
+            shown = table[(table["probability"] > 0.005) | (table["prior"] > 0.05)]
+            percent = [[f"{100 * p:.0f} %" for p in shown[column]] for column in ("probability", "prior")]
+            numbers = [str(k) for k in shown.index]
+            lines.append(text_table([name, *numbers], [["posterior", *percent[0]], ["prior", *percent[1]]]))
+        return "\n".join([*lines, self.verdict, *(f"warning: {w}" for w in self.warnings)])
+
+
+def k_table(
+    selection: Any = None,
+    *,
+    guard: Any = None,
+    tests: Sequence[Any] = (),
+    elpds: Mapping[int, Any] | None = None,
+    evidence: Any = None,
+    posteriors: Mapping[str, Any] | None = None,
+) -> KTable:
+    """Set side by side what methods say of the number of components (K) and of clusters (K+).
+
+    They answer different questions: BIC asks how many components the best supported density has, AIC and elpd the one
+    that predicts best, ICL, NEC and merging how many clusters can be told apart, a posterior what to believe given its
+    prior. So agreement means much, and disagreement is shown as it is.
+
+    Parameters
+    ----------
+    selection : by ``select``: its information criteria, each at the best structure of each K
+    guard : by ``misspecification_guard``: the merged clusters and the warnings
+    tests : by ``likelihood_ratio_test``, K against K + 1 for successive K: the first K that is not rejected
+    elpds : by K, what ``loo``, ``waic`` or ``cross_validate`` gave
+    evidence : by K, a table with ``probability`` and ``prior``, as ``k_posterior`` gives
+    posteriors : by name; K where it is random, and K+, each beside its prior
+
+    Raises
+    ------
+    TypeError, ValueError
+        If nothing is given, or something is not what it should be.
+    """
+    answers: list[Answer] = []
+    tables: dict[str, Any] = {}
+    for what, kind, value in (("selection", Selection, selection), ("guard", MisspecificationGuard, guard)):
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(f"Expected {what} to be a {kind.__name__}; got {type(value).__name__}.")
+    if selection is not None:
+        answers += [_of_criterion(selection, name) for name in CRITERIA]
+    if tests:
+        answers.append(_of_tests(tests))
+    if elpds:
+        answers.append(_of_elpds(elpds))
+    if evidence is not None:
+        tables["evidence (K)"] = evidence
+    for name, posterior in (posteriors or {}).items():
+        tables |= _tables_of(name, posterior)
+    answers += [_of_posterior(name, table) for name, table in tables.items()]
+    if guard is not None:
+        k = guard.n_clusters
+        answers.append(
+            Answer("merging", CLUSTERS, k, (k,), f"{guard.n_components} components, merged by overlap")
+        )
+    if not answers:
+        raise ValueError("Expected something to compare, such as selection=bayesgmm.select(x); got nothing.")
+    return KTable(tuple(answers), tables, guard)
+
+
+def _of_criterion(selection: Selection, name: str) -> Answer:
+    criterion = CRITERIA[name]
+    ranked = dataclasses.replace(selection, criterion=name)
+    lowest: dict[int, float] = {}
+    for cell in ranked.order:
+        lowest.setdefault(cell[1], ranked.value(cell))
+    best = min(lowest, key=lambda k: lowest[k])
+    plausible = tuple(sorted(k for k, v in lowest.items() if v - lowest[best] <= criterion.close))
+    others = [v - lowest[best] for k, v in lowest.items() if k != best]
+    digits = criterion.digits
+    words = f"the next K is {min(others):.{digits}f} worse" if others else "the only K tried"
+    structure = next(structure for structure, k in ranked.order if k == best)
+    return Answer(criterion.label, criterion.counts, best, plausible, f"{structure}; {words}")
+
+
+def _of_tests(tests: Sequence[Any]) -> Answer:
+    for test in tests:
+        if not isinstance(test, LikelihoodRatioTest):
+            raise TypeError(f"Expected tests by likelihood_ratio_test; got {type(test).__name__}.")
+    in_order = sorted(tests, key=lambda test: test.n_components)
+    kept = [test for test in in_order if test.p_value > LEVEL]
+    last = kept[0] if kept else in_order[-1]
+    best = last.fit.n_components if kept else last.n_components
+    words = f"{last.fit.n_components} against {last.n_components}: p = {last.p_value:.3f}"
+    return Answer("bootstrap LRT", COMPONENTS, best, (best,), words)
+
+
+def _of_elpds(elpds: Mapping[int, Any]) -> Answer:
+    best = max(elpds, key=lambda k: float(elpds[k].elpd))
+    plausible = []
+    for k, elpd in elpds.items():
+        difference, error = elpd_difference(elpd, elpds[best])
+        if -difference <= max(SMALL_ELPD, 2 * error):
+            plausible.append(int(k))
+    words = f"elpd {float(elpds[best].elpd):.1f} (standard error {float(elpds[best].se):.1f})"
+    return Answer("held-out density", COMPONENTS, int(best), tuple(sorted(plausible)), words)
+
+
+def _tables_of(name: str, posterior: Any) -> dict[str, Any]:
+    if not hasattr(posterior, "n_clusters_table"):
+        raise TypeError(f"Expected posteriors with draws; got {type(posterior).__name__} for {name!r}.")
+    out = {f"{name} (K+)": posterior.n_clusters_table}
+    if posterior.model.weights.prior_n_components() is not None:
+        out = {f"{name} (K)": posterior.n_components_table, **out}
+    return out
+
+
+def _of_posterior(name: str, table: Any) -> Answer:
+    share = table["probability"].sort_values(ascending=False)
+    few = int(np.searchsorted(np.cumsum(share.to_numpy()), MASS - 1e-12)) + 1
+    best = int(share.index[0])
+    of = CLUSTERS if name.endswith("(K+)") else COMPONENTS
+    words = f"probability {share.iloc[0]:.2f}, before the data {table['prior'].loc[best]:.2f}"
+    return Answer(name, of, best, tuple(sorted(int(k) for k in share.index[:few])), words)
+
+
+def _variation(table: Any) -> float:
+    return 0.5 * float(np.abs(table["probability"] - table["prior"]).sum())
+
+
+def _numbers(values: tuple[int, ...]) -> str:
+    """As text; a range where they follow one another."""
+    in_a_row = len(values) > 2 and values == tuple(range(values[0], values[-1] + 1))
+    return f"{values[0]}-{values[-1]}" if in_a_row else ", ".join(map(str, values))

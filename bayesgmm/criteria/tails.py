@@ -1,0 +1,88 @@
+"""Whether rows lie farther from the centre of their component than those of a Gaussian do."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Float64
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from bayesgmm.inference.em.degeneracy import SPIKE, smallest_relative_variance
+from bayesgmm.inference.em.em import em_settings
+from bayesgmm.inference.em.refits import DataSet, refit_many
+from bayesgmm.inference.em.resampling import simulated_rows
+from bayesgmm.inference.em.result import EMResult
+from bayesgmm.mixture import Mixture
+from bayesgmm.random_state import as_seed
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TailCheck:
+    """Mardia's kurtosis within components, relative to a Gaussian's: 1 where the model is right, more for heavy tails.
+
+    Attributes
+    ----------
+    fit : by EM
+    kurtosis : of the rows
+    drawn : (S,) of data sets drawn from the fit, each refitted
+    """
+
+    fit: EMResult
+    kurtosis: float
+    drawn: Float64[np.ndarray, " S"]
+
+    @property
+    def p_value(self) -> float:
+        """Share of the data sets drawn whose tails are as heavy, the rows' own counted among them."""
+        return float((np.sum(self.drawn >= self.kurtosis) + 1) / (self.drawn.size + 1))
+
+
+def tail_check(em: EMResult, *, n_draws: int = 99, random_state: Any = 0) -> TailCheck:
+    """Compare the tails within the components of a fit with those of data sets drawn from it and refitted.
+
+    The statistic is Mardia's (1970) multivariate kurtosis, each row shared among the components by its
+    responsibilities; the bootstrap is parametric (Efron & Tibshirani 1993, section 6.5), so that what fitting takes
+    away from the tails is taken away from both.
+
+    Parameters
+    ----------
+    em : fit by EM, all rows of weight 1
+    n_draws : data sets
+    random_state : int, numpy Generator or JAX key
+    """
+    problem, seed = em.problem, as_seed(random_state)
+    n = em.observed.n_rows
+
+    def drawn(i: int) -> NDArray[np.float64]:
+        return simulated_rows(em.mixture, n, np.random.default_rng([seed, i, 7]))
+
+    found = refit_many(
+        (DataSet(drawn(i), np.ones(n), em.draws) for i in range(n_draws)),
+        None,
+        em_settings(em.engine, problem),
+        lambda mixtures: smallest_relative_variance(mixtures, problem) > SPIKE,
+    )
+    sound = np.flatnonzero(np.isfinite(found.objective))
+    values = [kurtosis_within(found.mixture.at_draws(i), drawn(int(i))) for i in sound]
+    return TailCheck(em, kurtosis_within(em.mixture, problem.rows, em.sample_weight), np.array(values))
+
+
+def kurtosis_within(
+    mixture: Mixture, rows: Float64[np.ndarray, "N D"], sample_weight: Float64[np.ndarray, " N"] | None = None
+) -> float:
+    """Mean fourth power of the Mahalanobis distance from the own component, over the D (D + 2) of a Gaussian."""
+    mixture = jax.tree.map(np.asarray, mixture)
+    k, d = mixture.means.shape
+    dense = mixture.structure.dense(mixture.covariances, k, d)
+    tril = np.linalg.cholesky(dense)
+    squared = np.stack(
+        [np.sum(np.linalg.solve(tril[j], (rows - mixture.means[j]).T) ** 2, axis=0) for j in range(k)]
+    )
+    log_det = np.log(np.diagonal(tril, axis1=1, axis2=2)).sum(axis=1)
+    share = softmax(mixture.log_weights[:, None] - log_det[:, None] - 0.5 * squared, axis=0)
+    own = np.sum(share * squared**2, axis=0) / (d * (d + 2))
+    return float(np.average(own, weights=sample_weight))

@@ -1,0 +1,94 @@
+"""The table of K: each method's answer by hand, and verdicts in words."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from criteria.heavy_tails import three_clusters
+
+import bayesgmm as bg
+from bayesgmm.criteria.guard import misspecification_guard
+from bayesgmm.criteria.information import CRITERIA
+from bayesgmm.criteria.k_table import Answer, KTable, k_table
+from bayesgmm.criteria.likelihood_ratio import LikelihoodRatioTest
+from bayesgmm.inference.em.em import EM
+
+
+@pytest.fixture(scope="module")
+def sweep():
+    rows = three_clusters(200, 4, dof=np.inf)
+    return bg.select(
+        rows, n_components=range(1, 5), covariance_type="full", engine=EM(n_init=4, moves=0), random_state=0
+    )
+
+
+def test_criteria_answer_as_the_sweep_does(sweep):
+    found = k_table(sweep)
+    assert list(found.table.method) == [criterion.label for criterion in CRITERIA.values()]
+    for name, answer in zip(CRITERIA, found.answers, strict=True):
+        sound = sweep.table[[cell in sweep.order for cell in sweep.fits]].set_index("n_components")[name]
+        assert answer.best == sound.idxmin()
+        assert set(answer.plausible) == set(sound.index[sound - sound.min() <= CRITERIA[name].close])
+    assert [a.best for a in found.answers if a.method in ("BIC", "ICL", "ICL (MAP)")] == [3] * 3
+    assert found.verdict.startswith("components: ")
+    assert [a.of for a in found.answers] == ["components"] * 3 + ["clusters"] * 3
+
+
+def test_everything_at_once(sweep):
+    guard = misspecification_guard(sweep)
+    tests = [
+        LikelihoodRatioTest(sweep.fits["full", k], 9.0, np.full(99, float(9 * (k > 2))), 10, 0)
+        for k in (1, 2, 3)
+    ]
+    values = np.random.default_rng(0).normal(size=200)
+    elpds = {k: SimpleNamespace(elpd=v.sum(), se=1.0, elpd_i=v) for k, v in ((2, values - 1), (3, values))}
+    numbers = pd.Index([2, 3, 4], name="n_components")
+    evidence = pd.DataFrame({"probability": [0.0, 0.96, 0.04], "prior": [1 / 3] * 3}, index=numbers)
+    found = k_table(sweep, guard=guard, tests=tests, elpds=elpds, evidence=evidence)
+    by_method = found.table.set_index("method")
+    assert by_method.best["bootstrap LRT"] == 3
+    assert by_method.plausible["held-out density"] == (3,)
+    assert by_method.plausible["evidence (K)"] == (3,)
+    assert (by_method.of["merging"], by_method.best["merging"]) == ("clusters", 3)
+    assert "evidence (K)" in repr(found) and "no sign that the components are not Gaussian" in found.verdict
+    assert not found.warnings
+
+
+def test_posteriors_stand_beside_their_priors(full):
+    found = k_table(posteriors={"one component": full})
+    assert [a.of for a in found.answers] == ["clusters"]
+    assert found.verdict == "clusters: 1, by one component (K+) alone."
+    table = found.posteriors["one component (K+)"]
+    assert table["probability"].loc[1] == table["prior"].loc[1] == 1
+    assert any("it is the prior that speaks" in w for w in found.warnings)
+
+
+@pytest.mark.parametrize(
+    ("plausible", "words"),
+    [
+        ([(3,), (3,)], "components: 3, the choice of all 2 methods, which rule out every other number."),
+        ([(3, 4), (3,)], "components: 3, the choice of all 2 methods, which agree on no other number."),
+        ([(4, 3), (3,)], "components: 3 is the one number that none of 2 methods rules out."),
+        (
+            [(2, 3), (3, 2)],
+            "the data do not determine the number; the methods choose 2, 3, none rules out 2, 3.",
+        ),
+        (
+            [(2,), (5,)],
+            "the data do not determine the number; the methods choose 2, 5, and rule out each other's",
+        ),
+    ],
+)
+def test_verdicts(plausible, words):
+    answers = tuple(Answer(str(i), "components", p[0], p, "") for i, p in enumerate(plausible))
+    assert words in KTable(answers, {}, None).verdict
+
+
+def test_nothing_and_nonsense_are_refused():
+    with pytest.raises(ValueError, match="Expected something to compare"):
+        k_table()
+    with pytest.raises(TypeError, match="selection to be a Selection; got str"):
+        k_table("faithful")
+    with pytest.raises(TypeError, match="posteriors with draws"):
+        k_table(posteriors={"a": 3})
