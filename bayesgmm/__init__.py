@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bayesgmm.criteria.cross_validation import cross_validate
     from bayesgmm.criteria.evidence import Evidence, log_evidence
     from bayesgmm.criteria.guard import misspecification_guard
+    from bayesgmm.criteria.k_consensus import k_consensus
     from bayesgmm.criteria.k_table import KTable, k_table
     from bayesgmm.criteria.likelihood_ratio import LikelihoodRatioTest, likelihood_ratio_test
     from bayesgmm.criteria.loo_pit import loo_pit
@@ -87,6 +88,7 @@ _MODULE_OF = {
     "pseudo_bma_weights": "bayesgmm.criteria.model_weights",
     "predictive_check": "bayesgmm.criteria.predictive_check",
     "misspecification_guard": "bayesgmm.criteria.guard",
+    "k_consensus": "bayesgmm.criteria.k_consensus",
     "k_table": "bayesgmm.criteria.k_table",
     "KTable": "bayesgmm.criteria.k_table",
     "write_report": "bayesgmm.report",
@@ -137,6 +139,7 @@ __all__ = [  # noqa: RUF022 - in the order a reader meets them
     "pseudo_bma_weights",
     "predictive_check",
     "misspecification_guard",
+    "k_consensus",
     "k_table",
     "KTable",
     "write_report",

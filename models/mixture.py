@@ -38,6 +38,7 @@ class FiniteMixture(eqx.Module):
 
     @property
     def covariance_type(self) -> str:
+        """The structure: "full", "tied", "diag" or "spherical"."""
         return self.structure.name
 
     def __call__(
@@ -141,7 +142,7 @@ def finite_mixture(
     n_components : K, at least 1
     covariance_type : "full", "tied", "diag" or "spherical"
     concentration : of the symmetric Dirichlet prior of the weights
-    components : prior of means and covariances; :class:`NormalInverseWishart` scaled to the data if None.
+    components : prior of means and covariances; :class:`.NormalInverseWishart` scaled to the data if None.
 
     Raises
     ------

@@ -29,7 +29,7 @@ def sparse_mixture(
     n_components : slots, well above the number of clusters that is thought possible
     covariance_type : "full", "tied", "diag" or "spherical"
     concentration : of the symmetric Dirichlet; a small number, or a prior such as ``weights.Gamma(10, 100)``
-    components : prior of means and covariances; :class:`NormalInverseWishart` scaled to the data if None
+    components : prior of means and covariances; :class:`.NormalInverseWishart` scaled to the data if None
 
     Raises
     ------
@@ -56,7 +56,7 @@ def dirichlet_process_mixture(
     truncation : sticks; the result says when the last of them holds weight
     covariance_type : "full", "tied", "diag" or "spherical"
     concentration : alpha, a number or a prior such as ``weights.Gamma(2, 4)`` (Escobar & West 1995)
-    components : prior of means and covariances; :class:`NormalInverseWishart` scaled to the data if None
+    components : prior of means and covariances; :class:`.NormalInverseWishart` scaled to the data if None
 
     Raises
     ------
@@ -82,7 +82,7 @@ def pitman_yor_mixture(
     covariance_type : "full", "tied", "diag" or "spherical"
     concentration : alpha, a number above 0 or a prior such as ``weights.Gamma(2, 4)``
     discount : d in [0, 1); 0 is the Dirichlet process
-    components : prior of means and covariances; :class:`NormalInverseWishart` scaled to the data if None
+    components : prior of means and covariances; :class:`.NormalInverseWishart` scaled to the data if None
 
     Raises
     ------
@@ -111,7 +111,7 @@ def mixture_of_finite_mixtures(
         if None. Its largest K is the number of slots.
     concentration : of the symmetric Dirichlet; a number, or a prior such as ``weights.Gamma(1, 2)``
     dynamic : whether the Dirichlet's parameter is concentration / K rather than concentration
-    components : prior of means and covariances; :class:`NormalInverseWishart` scaled to the data if None
+    components : prior of means and covariances; :class:`.NormalInverseWishart` scaled to the data if None
 
     Raises
     ------

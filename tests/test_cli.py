@@ -154,6 +154,7 @@ def test_compare_does_the_whole_job(tmp_path):
         "EM, 2 models",
         "NUTS",
         "partition",
+        "how many",
         "comparison",
         "report",
         f"wrote {report}",
@@ -171,6 +172,7 @@ def test_compare_without_nuts_prints_every_format():
     content = json.loads(records)
     assert list(content["comparison"]["fits"]) == ["EM"]
     assert len(content["selection"]) == 2
+    assert content["how_many"]["verdict"].splitlines()[0] in table
     found = content["partition"]
     assert found["of"] == "EM"
     assert len(found["rows"]["cluster"]) == 82
@@ -182,5 +184,6 @@ def test_compare_without_nuts_prints_every_format():
     assert int(line["partition_rows_in_doubt"]) == len(found["rows_in_doubt"])
     for told in (table, markdown):
         assert "Partition of galaxies_26.96 (82 rows) into" in told
+        assert "merged by overlap" in told
         assert "given one set of parameters" in told
         assert all(words in told for words in found["words"])

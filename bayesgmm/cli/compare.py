@@ -23,6 +23,11 @@ from bayesgmm.cli.sweep import sweep
 @command.criterion_option
 @click.option("--chains", type=click.IntRange(min=1), default=4, show_default=True, help="Chains of NUTS.")
 @click.option("--samples", type=click.IntRange(min=4), default=1000, show_default=True, help="Draws a chain.")
+@click.option(
+    "--consensus",
+    is_flag=True,
+    help="Ask every method for the number of components: evidences, and four priors that leave it open (minutes).",
+)
 @click.option("--no-nuts", is_flag=True, help="Stop after EM: faster, but its parameters are taken as sure.")
 @command.seed_option
 @click.option("--report", metavar="FILE", help="Write an HTML page with plots and plain words.")
@@ -36,6 +41,7 @@ def compare(
     criterion: str,
     chains: int,
     samples: int,
+    consensus: bool,
     no_nuts: bool,
     seed: int,
     report: str | None,
@@ -52,13 +58,14 @@ def compare(
         em = selection.best
         posterior = None if no_nuts else _sample(progress, em, chains, samples, seed)
         partition = _partition(progress, em if posterior is None else posterior, seed)
+        how_many = _how_many(progress, selection, consensus, seed)
         with progress.phase("comparison"):
             from bayesgmm.criteria.compare import compare as compare_fits
 
             comparison = compare_fits({"EM": em} if posterior is None else {"EM": em, "NUTS": posterior})
         if report is not None:
-            _report(progress, report, selection, em, posterior, comparison, partition, data, seed)
-    click.echo(_told(selection, em, posterior, comparison, partition, form))
+            _report(progress, report, selection, em, posterior, comparison, partition, how_many, data, seed)
+    click.echo(_told(selection, em, posterior, comparison, partition, how_many, form))
     if report is not None:
         click.echo(f"wrote {report}", err=True)
 
@@ -87,8 +94,30 @@ def _partition(progress: Progress, fit: Any, seed: int) -> Any:
         return found
 
 
+def _how_many(progress: Progress, selection: Any, consensus: bool, seed: int) -> Any:
+    """What the criteria say of the number of components, and whether components are clusters; or every method."""
+    with progress.phase("how many") as advance:
+        if consensus:
+            from bayesgmm.criteria.k_consensus import k_consensus
+
+            return k_consensus(selection, random_state=seed, progress=lambda _, *done: advance(*done))
+        from bayesgmm.criteria.guard import misspecification_guard
+        from bayesgmm.criteria.k_table import k_table
+
+        return k_table(selection, guard=misspecification_guard(selection, random_state=seed))
+
+
 def _report(
-    progress: Progress, path: str, selection, em, posterior, comparison, partition, source: str, seed: int
+    progress: Progress,
+    path: str,
+    selection,
+    em,
+    posterior,
+    comparison,
+    partition,
+    how_many,
+    source: str,
+    seed: int,
 ) -> None:
     with progress.phase("report"):
         import matplotlib
@@ -103,6 +132,7 @@ def _report(
             posterior,
             comparison,
             partition,
+            how_many=how_many,
             command=shlex.join(["bayesgmm", *sys.argv[1:]]),
             source=source,
             random_state=seed,
@@ -110,18 +140,21 @@ def _report(
         )
 
 
-def _told(selection: Any, em: Any, posterior: Any, comparison: Any, partition: Any, form: str) -> str:
+def _told(
+    selection: Any, em: Any, posterior: Any, comparison: Any, partition: Any, how_many: Any, form: str
+) -> str:
     if form == "json":
         content = {
             "selection": selection_records(selection),
             "comparison": json.loads(comparison.to_json()),
             "partition": json.loads(partition.to_json()),
+            "how_many": how_many.record(),
         }
         return json.dumps(content, indent=1)
     if form == "csv":
         return _as_csv(comparison, partition)
     if form == "md":
-        return "\n\n".join([comparison.to_markdown().rstrip("\n"), partition.to_markdown().rstrip("\n")])
+        return "\n\n".join(part.to_markdown().rstrip("\n") for part in (how_many, comparison, partition))
     from bayesgmm.report import words
 
     result = em if posterior is None else posterior
@@ -133,7 +166,7 @@ def _told(selection: Any, em: Any, posterior: Any, comparison: Any, partition: A
         certainty[0] if posterior is None else certainty[-1],
         words.NOT_KINDS,
     ]
-    parts = [selection, result, comparison, partition]
+    parts = [selection, how_many, result, comparison, partition]
     return "\n\n".join([*map(repr, parts), "\n".join(filter(None, said))])
 
 

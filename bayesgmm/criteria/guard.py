@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SHARES = (1 / 16, 1 / 4)  # of the rows, beside all of them
 FEWEST = 50  # rows of a subsample
+FEW_STARTS = 8  # of each fit to a subsample
 TAIL_LEVEL = 0.01
 GROWTH = 2  # components more than in the smallest subsample that count as growing
 TIED = 0.5  # share of a component's rows at one value of a feature
@@ -161,11 +162,12 @@ def misspecification_guard(
     seed = as_seed(random_state)
     if isinstance(x, Selection):
         whole = dataclasses.replace(x, criterion="bic")
-        engine = whole.best.engine
+        own = whole.best.engine  # a subsample shows how K moves; it need not be searched as the rows were
+        engine = dataclasses.replace(own, n_init=min(own.n_init, FEW_STARTS), moves=min(own.moves, 1))
         covariance_type = tuple(dict.fromkeys(name for name, _ in whole.fits))
         n_components = sorted({k for _, k in whole.fits})
     else:
-        engine = EM(n_init=8, moves=1) if engine is None else engine
+        engine = EM(n_init=FEW_STARTS, moves=1) if engine is None else engine
         whole = _sweep(x, n_components, covariance_type, engine, seed, progress)
     best = whole.best
     if not np.all(best.sample_weight == 1):

@@ -100,10 +100,35 @@ class KTable:
         ]
         return (*out, *(() if self.guard is None else self.guard.warnings))
 
-    def __repr__(self) -> str:
+    def cells(self) -> tuple[list[str], list[list[str]]]:
+        """Header and rows of the table, as text."""
         header = ["method", "of", "says", "not ruled out", "why"]
-        rows = [[a.method, a.of, str(a.best), _numbers(a.plausible), a.words] for a in self.answers]
-        lines = [text_table(header, rows)]
+        return header, [[a.method, a.of, str(a.best), _numbers(a.plausible), a.words] for a in self.answers]
+
+    def to_markdown(self) -> str:
+        """The table and the verdict as Markdown."""
+        header, rows = self.cells()
+        lines = ["| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows)]
+        said = [f"- {words}" for words in (*self.verdict.splitlines(), *self.warnings)]
+        return "\n".join([*lines, "", *said, ""])
+
+    def record(self) -> dict[str, Any]:
+        """The same as plain numbers, lists and words, for JSON."""
+        return {
+            "answers": [{**a._asdict(), "plausible": list(a.plausible)} for a in self.answers],
+            "posteriors": {
+                name: {
+                    column: {str(k): float(p) for k, p in table[column].items()}
+                    for column in ("probability", "prior")
+                }
+                for name, table in self.posteriors.items()
+            },
+            "verdict": self.verdict,
+            "warnings": list(self.warnings),
+        }
+
+    def __repr__(self) -> str:
+        lines = [text_table(*self.cells())]
         for name, table in self.posteriors.items():
             shown = table[(table["probability"] > 0.005) | (table["prior"] > 0.05)]
             percent = [[f"{100 * p:.0f} %" for p in shown[column]] for column in ("probability", "prior")]

@@ -54,6 +54,7 @@ class Merging:
 
     @property
     def n_components(self) -> int:
+        """K."""
         return len(self.levels)
 
     @cached_property

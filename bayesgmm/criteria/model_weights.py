@@ -39,6 +39,7 @@ def pseudo_bma_weights(
     ----------
     elpds : by name, what ``loo``, ``waic`` or ``cross_validate`` gave, of the same rows
     n_draws : bootstraps; 0 takes the elpds as if they were known exactly (pseudo-BMA), which is far too sure
+    random_state : int; the same one gives the same weights
     """
     log_densities, share = _pointwise(elpds)
     n = log_densities.shape[1]

@@ -20,7 +20,7 @@ def k_posterior(evidences: Any, prior: Any = None) -> pandas.DataFrame:
     """Posterior of K from the evidence of each K, to be set beside ``Posterior.n_components_table``.
 
     The two answer the same question where the component prior is the same for every K, as Richardson & Green's is;
-    :class:`NormalInverseWishart` left to its defaults is not, since its scale is divided by K^(2/D).
+    :class:`.NormalInverseWishart` left to its defaults is not, since its scale is divided by K^(2/D).
 
     Parameters
     ----------

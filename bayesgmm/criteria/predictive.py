@@ -29,10 +29,10 @@ def loo(
 
     Assignments are summed out of every row's likelihood, without which the method does not hold for mixtures.
     Returns ArviZ's ``ELPDData``: ``elpd``, ``se``, ``p`` (effective number of parameters), and for every row
-    ``elpd_i`` and ``pareto_k``; :func:`khat_in_words` says whether to trust them.
+    ``elpd_i`` and ``pareto_k``; ``bayesgmm.criteria.predictive.khat_in_words`` says whether to trust them.
 
     With ``refit`` rows of high k-hat (``above``), at most so many, are scored exactly by sampling the posterior without
-    them; their k-hat is then 0. See :func:`bayesgmm.criteria.exact_loo.refit_bad_rows`.
+    them; their k-hat is then 0. See ``bayesgmm.criteria.exact_loo.refit_bad_rows``.
     """
     import arviz_stats
 

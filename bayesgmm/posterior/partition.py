@@ -76,6 +76,7 @@ class Partition:
 
     @property
     def n_rows(self) -> int:
+        """N."""
         return len(self.labels)
 
     @property
@@ -233,7 +234,7 @@ def partition(
     posterior_or_labels : a posterior; label draws (S, N) from anywhere; or an EM fit, whose rows are allocated at
         random by its responsibilities (``bayesgmm.bootstrap`` brings in the uncertainty of its parameters)
     loss : "variation_of_information", "binder", "one_minus_adjusted_rand", or a normalised form; see
-        :func:`bayesgmm.posterior.losses.get_loss`
+        ``bayesgmm.posterior.losses.get_loss``
     a, b : prices of splitting what belongs together and of joining what does not; above 1 for ``a`` gives fewer
         clusters, for ``b`` more
     unit : "bits" (the default) or "nats", for the losses of information

@@ -24,6 +24,7 @@ def write_report(
     partition: Any | None = None,
     command: str | None = None,
     *,
+    how_many: Any | None = None,
     source: str | None = None,
     random_state: Any = None,
     seconds: Mapping[str, float] | None = None,
@@ -39,6 +40,7 @@ def write_report(
     comparison : what ``compare`` returned for them; computed if None
     partition : what ``partition`` returned for the posterior, if it is to be told
     command : the command line that did all this
+    how_many : what ``k_table`` or ``k_consensus`` returned, if it is to be told
     source : the file or bundled name that the rows came from, for the code that reproduces the page
     random_state : the seed, for the same
     seconds : time by phase; what the results recorded if None
@@ -61,7 +63,7 @@ def write_report(
         from bayesgmm.criteria.compare import compare
 
         comparison = compare({"EM": em} | ({} if posterior is None else {posterior.kind: posterior}))
-    content = context(selection, em, posterior, comparison, partition)
+    content = context(selection, em, posterior, comparison, partition, how_many)
     content["reproduce"] = {
         "command": command,
         "code": reproduce.code(selection, em, posterior, source, random_state),
@@ -73,7 +75,12 @@ def write_report(
 
 
 def context(
-    selection: Any, em: Any, posterior: Any | None, comparison: Any, partition: Any | None = None
+    selection: Any,
+    em: Any,
+    posterior: Any | None,
+    comparison: Any,
+    partition: Any | None = None,
+    how_many: Any | None = None,
 ) -> dict[str, Any]:
     """Everything the page says of the results."""
     result = em if posterior is None else posterior
@@ -93,6 +100,8 @@ def context(
         "features": sections.features(em.observed),
         "found": list(filter(None, found)),
         "ranking": sections.ranking(selection),
+        "how_many": sections.how_many(how_many),
+        "how_many_words": words.how_many(how_many),
         "parameters": sections.parameters(comparison),
         "partition": sections.partition(partition),
         "partition_words": words.partition(partition),

@@ -65,6 +65,15 @@ def ranking(selection: Any, n: int = 6) -> Table:
     return Table(caption, header, rows)
 
 
+def how_many(found: Any | None) -> Table | None:
+    """What every method says of the number of components and of clusters."""
+    return (
+        None
+        if found is None
+        else Table("The number of components and of clusters, by method", *found.cells())
+    )
+
+
 def parameters(comparison: Any) -> Table:
     """Every parameter of matched components, EM's estimate beside the posterior's mean and interval."""
     table = comparison.parameters

@@ -193,6 +193,13 @@ def listed(parts: list[str], last: str = "") -> str:
     return ", ".join(parts)
 
 
+def how_many(found: Any | None) -> list[str]:
+    """The verdict on the number of components and of clusters, a sentence each."""
+    if found is None:
+        return []
+    return [f"{line[0].upper()}{line[1:]}" for line in (*found.verdict.splitlines(), *found.warnings)]
+
+
 def partition(found: Any | None) -> list[str]:
     """What the posterior of the partition says, a sentence each, and what it does not."""
     if found is None:

@@ -19,7 +19,7 @@ FLAT = 10.0  # ranges of the data that stand for a flat prior of the centre
 
 
 class RandomCentre(ComponentPrior):
-    r"""A :class:`NormalInverseWishart` with hyperpriors on its mean and its mean precision.
+    r"""A :class:`.NormalInverseWishart` with hyperpriors on its mean and its mean precision.
 
     .. math:: \mu_k \mid \Sigma_k \sim N(m, \Sigma_k / \kappa), \qquad m \sim N(m_0, diag(s^2)), \qquad
         \kappa \sim Gamma(a, b)

@@ -18,11 +18,13 @@ class HalfNormal(eqx.Module):
     scale: Any = None
 
     def resolve(self, spread: Array, n_components: int) -> HalfNormal:
+        """The same with an array inside, set from the data's standard deviations (D,) if it was left open."""
         return HalfNormal(
             spread if self.scale is None else as_vector("scale", self.scale, spread.shape[0], above=0.0)
         )
 
     def rescale(self, factor: Array) -> HalfNormal:
+        """The (resolved) prior of the standard deviations of ``factor * x``."""
         return HalfNormal(self.scale * factor)
 
     def distribution(self, summary) -> dist.Distribution:
@@ -41,6 +43,7 @@ class LogNormal(eqx.Module):
     sigma: Any = 1.0
 
     def resolve(self, spread: Array, n_components: int) -> LogNormal:
+        """The same with an array inside, set from the data's standard deviations (D,) if it was left open."""
         check_numbers("sigma", self.sigma, above=0.0)
         d = spread.shape[0]
         median = (
@@ -51,6 +54,7 @@ class LogNormal(eqx.Module):
         return LogNormal(median, namespace(self.sigma).asarray(self.sigma, float))
 
     def rescale(self, factor: Array) -> LogNormal:
+        """The (resolved) prior of the standard deviations of ``factor * x``."""
         return LogNormal(self.median * factor, self.sigma)
 
     def distribution(self, summary) -> dist.Distribution:

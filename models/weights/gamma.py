@@ -34,6 +34,7 @@ class Gamma(eqx.Module):
 
     @property
     def mean(self) -> Any:
+        """``shape / rate``."""
         return self.shape / self.rate
 
     def site(self, name: str) -> Array:
