@@ -27,7 +27,6 @@ from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array
 from bayesgmm.criteria.allocation_proposal import AllocationProposal
 from bayesgmm.criteria.bridge import Bridge, bridge
-from bayesgmm.criteria.marginal_prior import has_marginal_prior, log_marginal_prior
 from bayesgmm.float64 import in_float64
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
@@ -157,8 +156,8 @@ def log_ratio(
 def _log_priors(model: FiniteMixture, mixtures: Mixture) -> Array:
     def one(mixture: Mixture) -> Array:
         weights = model.weights.log_prior(mixture.log_weights)
-        return weights + log_marginal_prior(
-            model.components, model.structure, mixture.means, mixture.covariances
+        return weights + model.components.log_marginal_prior(
+            model.structure, mixture.means, mixture.covariances
         )
 
     return jax.vmap(one)(jax.tree.map(jnp.asarray, mixtures))
@@ -272,7 +271,7 @@ def _check(posterior: Any) -> None:
             f"Expected at most {MOST_COMPONENTS} components; got {model.n_components}. The sum over all labellings "
             "doubles with each. Use models.mixture_of_finite_mixtures, whose sampler gives P(K) itself."
         )
-    if not has_marginal_prior(model.components):
-        log_marginal_prior(
-            model.components, model.structure, posterior.draws.means, posterior.draws.covariances
+    if not model.components.has_evidence:
+        model.components.log_marginal_prior(
+            model.structure, posterior.draws.means, posterior.draws.covariances
         )

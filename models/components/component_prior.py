@@ -61,6 +61,9 @@ class DataMoments:
         return self._xp.nanmedian(self._xp.where((self._weight > 0)[:, None], self._x, np.nan), axis=0)
 
 
+POINTS = 401  # of the trapezoid rule, which converges geometrically where both ends are negligible
+
+
 class ComponentPrior(eqx.Module):
     """A prior of K means and covariances, for any structure. Hyperparameters left None are set from the data."""
 
@@ -110,6 +113,23 @@ class ComponentPrior(eqx.Module):
         """Log density with respect to means and covariances, where it is known in closed form."""
         raise ValueError(
             f"{type(self).__name__} has no density over covariances; use NUTS, which needs none."
+        )
+
+    # ---- evidence
+
+    @property
+    def has_evidence(self) -> bool:
+        """Whether :meth:`log_marginal_prior` is known."""
+        return type(self).log_marginal_prior is not ComponentPrior.log_marginal_prior
+
+    def log_marginal_prior(self, structure: Structure, means: Array, covariances: Array) -> Array:
+        """Log density of means (K, D) and covariances, with respect to both, random hyperparameters integrated out.
+
+        So an evidence is had from any engine's draws: none of hyperparameters are needed. Of a resolved prior.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has no density over means and covariances that is known, so there is no evidence "
+            "under it. Choose one of models.components."
         )
 
     # ---- Gibbs

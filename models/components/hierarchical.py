@@ -10,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+from jax.scipy.special import gammaln, logsumexp
 
-from bayesgmm.covariances import Structure
-from bayesgmm.models.components.component_prior import ComponentPrior, DataMoments, check_numbers
+from bayesgmm.covariances import Array, Structure
+from bayesgmm.models.components.component_prior import POINTS, ComponentPrior, DataMoments, check_numbers
 from bayesgmm.models.components.independent import Independent
 from bayesgmm.models.weights.gamma import metropolis
 
@@ -85,6 +86,22 @@ class Hierarchical(ComponentPrior):
         return self.base.from_sites(structure, sites)
 
     # ---- Gibbs
+
+    def log_marginal_prior(self, structure: Structure, means: Array, covariances: Array) -> Array:
+        r"""Log density; quadrature of lambda_j: :math:`\int Ga(\lambda) \prod_k N(\mu_{kj} | m_j, \lambda s_j^2)`."""
+        base, (k, d) = self.base, means.shape
+        shape, rate = self.shape, self.rate
+        squares = jnp.sum(((means - base.mean) / base.mean_scale) ** 2, axis=0) + np.finfo(float).tiny
+        low = jnp.minimum(jnp.log(squares) - 5.0, 0.5 * jnp.log(squares / rate) - 3.0)
+        high = jnp.log(60.0 / rate + 10.0 * jnp.sqrt(squares / rate))
+        u = low + (high - low) * jnp.linspace(0.0, 1.0, POINTS)[:, None]
+        value = jnp.exp(u)
+        log_gamma = shape * jnp.log(rate) - gammaln(shape) + shape * u - rate * value
+        log_normal = (
+            -0.5 * k * (u + jnp.log(2 * jnp.pi)) - k * jnp.log(base.mean_scale) - 0.5 * squares / value
+        )
+        integrals = logsumexp(log_gamma + log_normal, axis=0) + jnp.log((high - low) / (POINTS - 1))
+        return jnp.sum(integrals) + base.log_covariances(structure, covariances, d)
 
     def check_gibbs(self):
         """Every conditional is known, or one-dimensional."""

@@ -135,6 +135,29 @@ class Independent(ComponentPrior):
 
     # ---- Gibbs
 
+    def log_marginal_prior(self, structure: Structure, means: Array, covariances: Array) -> Array:
+        """Log density of means and covariances, a random scale integrated out."""
+        normal = jnp.sum(dist.Normal(self.mean, self.mean_scale).log_prob(means))
+        return normal + self.log_covariances(structure, covariances, means.shape[-1])
+
+    def log_covariances(self, structure: Structure, covariances: Array, n_features: int) -> Array:
+        """Log density of an inverse Wishart whose scale is fixed or random.
+
+        A random scale is integrated out by Besag's (1989) identity, ``p(S) = p(S | L) p(L) / p(L | S)`` at any L; both
+        densities of L are written for its inverse, whose Jacobian cancels.
+        """
+        if self.scale is not None:
+            return structure.log_prior(covariances, self.dof, self.scale)
+        own = own_shape(structure, n_features)
+        precisions = structure.invert(covariances).matrix.reshape(-1, *own)
+        rate = self.scale_rate + precisions.sum(axis=0)
+        dof = self.scale_dof + precisions.shape[0] * self.dof
+        inverse = structure.scale_second(rate / dof, 1, n_features)  # of the conditional mean of L
+        scale = structure.invert(inverse).matrix.reshape(own)
+        before = structure.log_prior(inverse, self.scale_dof, self.scale_rate)
+        after = structure.log_prior(inverse, dof, rate)
+        return structure.log_prior(covariances, self.dof, scale) + before - after
+
     def check_gibbs(self):
         """Every conditional is known."""
 

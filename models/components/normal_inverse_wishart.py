@@ -84,6 +84,10 @@ class NormalInverseWishart(ComponentPrior):
         conditional = ConditionalMeans(structure, loc, structure.invert(covariances), self.mean_precision)
         return conditional.log_prob(means) + structure.log_prior(covariances, self.dof, self.scale)
 
+    def log_marginal_prior(self, structure: Structure, means: Array, covariances: Array) -> Array:
+        """The prior has no random hyperparameter: its density."""
+        return self.log_prior(structure, means, covariances)
+
     def check_gibbs(self):
         """Every hyperparameter is fixed and every conditional known."""
 

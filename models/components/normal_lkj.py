@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
 
-from bayesgmm.covariances import Structure, namespace
+from bayesgmm.covariances import Array, Structure, namespace
 from bayesgmm.models.components.component_prior import ComponentPrior, DataMoments, as_vector, check_numbers
 from bayesgmm.models.components.scales import HalfNormal, LogNormal
 
@@ -84,3 +85,16 @@ class NormalLKJ(ComponentPrior):
     def from_sites(self, structure, sites):
         precision = structure.precision_from_scales(sites["scales"], sites.get("correlation_tril"))
         return sites["means"], precision
+
+    def log_marginal_prior(self, structure: Structure, means: Array, covariances: Array) -> Array:
+        """Log densities of scales and correlations, less the Jacobian of the covariances in them."""
+        d = means.shape[-1]
+        normal = jnp.sum(dist.Normal(self.mean, self.mean_scale).log_prob(means))
+        scales, tril = structure.scales_from(covariances)
+        own = jnp.sum(self.scales.distribution(structure.feature_scales).log_prob(scales))
+        log_scales = jnp.sum(jnp.log(scales))
+        if tril is None:  # dv = 2 s ds
+            return normal + own - scales.size * jnp.log(2.0) - log_scales
+        correlations = tril @ jnp.swapaxes(tril, -1, -2)
+        lkj = jnp.sum(dist.LKJ(d, self.concentration).log_prob(correlations))
+        return normal + own + lkj - scales.size * jnp.log(2.0) - d * log_scales

@@ -9,10 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
+from jax.scipy.special import gammaln, logsumexp
 
 from bayesgmm.covariances import Array, Structure, namespace
 from bayesgmm.gamma_draws import draw_log_gamma
-from bayesgmm.models.components.component_prior import ComponentPrior, DataMoments, as_vector, check_numbers
+from bayesgmm.models.components.component_prior import (
+    POINTS,
+    ComponentPrior,
+    DataMoments,
+    as_vector,
+    check_numbers,
+)
 from bayesgmm.models.components.normal_inverse_wishart import NormalInverseWishart
 
 FLAT = 10.0  # ranges of the data that stand for a flat prior of the centre
@@ -84,6 +91,36 @@ class RandomCentre(ComponentPrior):
         return self.base.from_sites(structure, sites)
 
     # ---- Gibbs
+
+    def log_marginal_prior(self, structure: Structure, means: Array, covariances: Array) -> Array:
+        """Log density, the centre in closed form given kappa, and kappa by quadrature."""
+        k, d = means.shape
+        base = self.base
+        inverse = structure.invert(covariances)
+        precisions = structure.dense(inverse.matrix, k, d)
+        log_det = jnp.sum(jnp.linalg.slogdet(precisions)[1])
+        total, pulled = precisions.sum(axis=0), jnp.einsum("kij,kj->i", precisions, means)
+        square = jnp.einsum("ki,kij,kj->", means, precisions, means)
+        middle = jnp.linalg.solve(total, pulled)
+        shape, rate = self.shape + 0.5 * (k - 1) * d, self.rate + 0.5 * (square - pulled @ middle)
+        width = jnp.linspace(-30.0 / jnp.minimum(shape, 30.0) - 2.0, 5.0, POINTS)
+        u = jnp.log(jnp.maximum(shape, 0.5) / rate) + width
+
+        def given(log_kappa: Array) -> Array:
+            kappa, own = jnp.exp(log_kappa), self.mean_scale**-2.0
+            information = jnp.diag(own) + kappa * total
+            linear = own * self.mean + kappa * pulled
+            quadratic = (
+                kappa * square + jnp.sum(own * self.mean**2) - linear @ jnp.linalg.solve(information, linear)
+            )
+            dets = log_det + k * d * log_kappa + jnp.sum(jnp.log(own)) - jnp.linalg.slogdet(information)[1]
+            log_gamma = (
+                self.shape * (jnp.log(self.rate) + log_kappa) - gammaln(self.shape) - self.rate * kappa
+            )
+            return log_gamma + 0.5 * (dets - k * d * jnp.log(2 * jnp.pi) - quadratic)
+
+        integral = logsumexp(jax.vmap(given)(u))
+        return integral + jnp.log(u[1] - u[0]) + structure.log_prior(covariances, base.dof, base.scale)
 
     def check_gibbs(self):
         """Every conditional is known."""

@@ -20,7 +20,6 @@ from bayesgmm import models
 from bayesgmm.covariances import get_structure
 from bayesgmm.criteria.bridge import bridge
 from bayesgmm.criteria.evidence import Evidence
-from bayesgmm.criteria.marginal_prior import log_marginal_prior
 from bayesgmm.criteria.permanent import log_permanent
 from bayesgmm.float64 import in_float64
 from bayesgmm.models import weights
@@ -159,9 +158,8 @@ HIERARCHIES = {
 
 def marginal(prior, structure, means, covariances):
     arrays = jax.tree.map(np.asarray, prior)
-    return in_float64(eqx.filter_jit(log_marginal_prior))(
-        arrays, get_structure(structure), means, covariances
-    )
+    compiled = eqx.filter_jit(lambda prior, *at: prior.log_marginal_prior(*at))
+    return in_float64(compiled)(arrays, get_structure(structure), means, covariances)
 
 
 @pytest.mark.parametrize("name", HIERARCHIES)
