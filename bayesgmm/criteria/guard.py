@@ -96,11 +96,13 @@ class MisspecificationGuard:
         """The finding, in words."""
         k, clusters = self.n_components, self.n_clusters
         found = f"BIC chooses {k} component{'s' * (k > 1)}; merged by overlap they make {clusters}"
+        if self.warnings and len(self.warnings) == len(_tied(self.selection)):
+            return f"warning: values repeat, which no density describes, so that BIC may count them; see why. {found}."
         if self.warnings:
             safer = "" if k == clusters else ", which is the safer count"
             return (
                 f"warning: do not read the number of components as a number of clusters. {found} "
-                f"cluster{'s' * (clusters > 1)}{safer}; see why below."
+                f"cluster{'s' * (clusters > 1)}{safer}; see why."
             )
         if k != clusters:
             return (
@@ -233,7 +235,7 @@ def _tied(selection: Selection) -> list[str]:
                     name,
                     f"{most} of {n} rows in one of {em.n_components} components have the same {name}, "
                     f"{values[counts.argmax()]:g}: it counts or is rounded, and a density's likelihood has no bound "
-                    "there. Leave it out, or model it apart.",
+                    "there. Spread it over its unit, x + uniform(-.5, .5) of the last digit, or model it apart.",
                 )
     return list(found.values())
 

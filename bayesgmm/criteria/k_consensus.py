@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 from bayesgmm import models
 from bayesgmm.criteria.evidence import MOST_COMPONENTS, log_evidence
 from bayesgmm.criteria.guard import misspecification_guard
-from bayesgmm.criteria.k_table import KTable, k_table
+from bayesgmm.criteria.k_table import KTable, k_table, of_chains
 from bayesgmm.criteria.number_posterior import k_posterior
 from bayesgmm.criteria.predictive import loo
 from bayesgmm.criteria.select import Selection, select
@@ -17,6 +18,10 @@ from bayesgmm.inference.gibbs.gibbs import Gibbs
 from bayesgmm.inference.progress import progress_reporter
 from bayesgmm.random_state import as_seed
 
+DEFAULT_PRIOR = (
+    "evidence (K) is under the default prior, which follows the data and changes with K: give components= for an "
+    "evidence that means something."
+)
 SLOTS = 10  # of the weights that leave slots empty
 
 
@@ -66,13 +71,17 @@ def k_consensus(
         )
         guard = misspecification_guard(sweep, random_state=seed, progress=told)
         finite, others = _sampled(sweep, components, engine or Gibbs(), seed, tell)
-    return k_table(
+    table = k_table(
         sweep,
         guard=guard,
         elpds={k: loo(posterior) for k, posterior in finite.items()},
         evidence=k_posterior([log_evidence(posterior) for posterior in finite.values()]),
         posteriors=others,
     )
+    doubts = [words for k, posterior in finite.items() for words in of_chains(f"K = {k} sampled", posterior)]
+    if components is None:
+        doubts.append(DEFAULT_PRIOR)
+    return dataclasses.replace(table, cautions=(*table.cautions, *doubts))
 
 
 def _sampled(

@@ -44,11 +44,13 @@ class KTable:
     answers : one a method
     posteriors : by method, a table by the number with ``probability`` and ``prior``
     guard : the misspecification guard's findings, if it was asked
+    cautions : answers that are not to be trusted, and why: chains that disagree, the end of what was tried
     """
 
     answers: tuple[Answer, ...]
     posteriors: dict[str, pandas.DataFrame]
     guard: MisspecificationGuard | None
+    cautions: tuple[str, ...] = ()
 
     @cached_property
     def table(self) -> pandas.DataFrame:
@@ -78,14 +80,14 @@ class KTable:
         if len(said) == 1:
             return f"{of}: {_numbers(said[0].plausible)}, by {said[0].method} alone."
         if len(best) == 1 and len(agreed) == 1:
-            only = all(len(a.plausible) == 1 for a in said)
-            rest = "which rule out every other number" if only else "which agree on no other number"
-            return f"{of}: {best[0]}, the choice of all {len(said)} methods, {rest}."
+            return f"{of}: {best[0]}, the choice of all {len(said)} methods ({', '.join(a.method for a in said)})."
         if len(agreed) == 1:
-            return f"{of}: {agreed[0]} is the one number that none of {len(said)} methods rules out."
+            return f"{of}: {agreed[0]} is the one number that is plausible to all {len(said)} methods."
         spread = f"the methods choose {', '.join(map(str, best))}"
         rest = (
-            f"none rules out {', '.join(map(str, agreed))}" if agreed else "and rule out each other's numbers"
+            f"{', '.join(map(str, agreed))} are plausible to all"
+            if agreed
+            else "and no number is plausible to all"
         )
         return f"{of}: the data do not determine the number; {spread}, {rest}."
 
@@ -98,11 +100,11 @@ class KTable:
             for name, table in self.posteriors.items()
             if _variation(table) < NEAR_PRIOR
         ]
-        return (*out, *(() if self.guard is None else self.guard.warnings))
+        return (*self.cautions, *out, *(() if self.guard is None else self.guard.warnings))
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Header and rows of the table, as text."""
-        header = ["method", "of", "says", "not ruled out", "why"]
+        header = ["method", "of", "says", "plausible", "why"]
         return header, [[a.method, a.of, str(a.best), _numbers(a.plausible), a.words] for a in self.answers]
 
     def to_markdown(self) -> str:
@@ -148,6 +150,10 @@ def k_table(
 ) -> KTable:
     """Set side by side what methods say of the number of components (K) and of clusters (K+).
 
+    A number is plausible to a criterion within 4 (AIC, AICc) or 6 (BIC, ICL) of its lowest value, to held-out density
+    within 4 or two standard errors of the best, to a posterior in the smallest set of 90 % probability, to a test where
+    it is the first that is not rejected.
+
     They answer different questions: BIC asks how many components the best supported density has, AIC and elpd the one
     that predicts best, ICL, NEC and merging how many clusters can be told apart, a posterior what to believe given its
     prior. So agreement means much, and disagreement is shown as it is.
@@ -189,7 +195,33 @@ def k_table(
         )
     if not answers:
         raise ValueError("Expected something to compare, such as selection=bayesgmm.select(x); got nothing.")
-    return KTable(tuple(answers), tables, guard)
+    return KTable(tuple(answers), tables, guard, _cautions(selection, answers, evidence, posteriors or {}))
+
+
+def _cautions(
+    selection: Any, answers: Sequence[Answer], evidence: Any, posteriors: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Which answers are not to be trusted: the end of the sweep, and chains or bridges that warn."""
+    out = []
+    if selection is not None:
+        most = max(k for _, k in selection.fits)
+        chosen = [a.method for a in answers if a.best == most and a.method in _labels()]
+        if chosen and most > min(k for _, k in selection.fits):
+            out.append(f"{', '.join(chosen)} chose the largest number tried, {most}: try more.")
+    out += list(getattr(evidence, "attrs", {}).get("warnings", ()))
+    for name, posterior in posteriors.items():
+        out += of_chains(name, posterior)
+    return tuple(out)
+
+
+def of_chains(name: str, posterior: Any) -> list[str]:
+    """That the chains of a posterior object, if they do, in their first words."""
+    report = posterior.diagnostics()
+    return [] if report.ok else [f"{name}: do not rely on it. {report.warnings[0]}"]
+
+
+def _labels() -> set[str]:
+    return {criterion.label for criterion in CRITERIA.values()}
 
 
 def _of_criterion(selection: Selection, name: str) -> Answer:

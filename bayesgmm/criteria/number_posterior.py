@@ -27,7 +27,7 @@ def k_posterior(evidences: Any, prior: Any = None) -> pandas.DataFrame:
     evidences : one for each K, all of the same rows and structure
     prior : of K: one such as ``weights.uniform(30)``, or a mapping of K to its probability; None is uniform over the
         given K. Only the given K share the posterior; what the prior has beyond them is told in
-        ``table.attrs["prior_left_out"]``.
+        ``table.attrs["prior_left_out"]``, and what the evidences warn of in ``table.attrs["warnings"]``.
 
     Returns
     -------
@@ -62,6 +62,9 @@ def k_posterior(evidences: Any, prior: Any = None) -> pandas.DataFrame:
     }
     table = pd.DataFrame(columns, index=pd.Index(numbers, name="n_components"))
     table.attrs["prior_left_out"] = max(0.0, 1.0 - float(before.sum()))
+    table.attrs["warnings"] = [
+        f"evidence of K = {e.n_components}: {words}" for e in found for words in e.warnings
+    ]
     return table
 
 

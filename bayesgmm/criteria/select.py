@@ -147,7 +147,12 @@ class Selection:
             for row in self.ranking(10).itertuples()
         ]
         shown = f"the best {len(rows)} of {len(self.fits) + len(self.failures)} fits"
+        aside = sorted(self.fits.keys() - set(self.order), key=lambda cell: (cell[1], cell[0]))
         notes = [f"warning: {w}" for w in self.warnings]
+        if aside:
+            notes.append(
+                f"set aside for a spike or a component of too few rows: {', '.join(map(_in_words, aside))}"
+            )
         head = f"{self.best.observed.name}: {shown} by {label} (smaller is better in all)"
         return "\n".join([head, text_table(header, rows), *notes])
 
@@ -167,8 +172,8 @@ def select(
 ) -> Selection:
     """Fit every number of components under every covariance structure, and rank the fits by a criterion.
 
-    A cell is the same fit as ``fit(x, finite_mixture(K, covariance_type), engine)`` with the same ``random_state``,
-    up to rounding. A cell that fails is listed, and stops nothing.
+    A cell is such a fit as ``fit(x, finite_mixture(K, covariance_type), engine)`` makes; where its search ends may
+    differ with the cells beside it, which share its batches. A cell that fails is listed, and stops nothing.
 
     Parameters
     ----------

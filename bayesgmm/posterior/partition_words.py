@@ -154,7 +154,7 @@ def doubt_in_words(partition: Any) -> str:
         return f"no row is in doubt: every row stays in its cluster in {share}"
     listed = [_row(rows, partition.labels, int(i)) for i in doubtful[:MOST_LISTED]]
     more = f" and {len(doubtful) - MOST_LISTED} more" if len(doubtful) > MOST_LISTED else ""
-    explained = "; elsewhere is in a cluster that matches none of these" * any(
+    explained = "; elsewhere means in a cluster that matches none of these" * any(
         "elsewhere" in row for row in listed
     )
     one = len(doubtful) == 1
@@ -222,12 +222,14 @@ def _start(partition: Any) -> list[str]:
     if start is None or start.kind != "EM":
         return []
     labels = start.predict()
+    mode = start.engine.objective == "posterior"
+    began = f"the {'posterior mode' if mode else 'EM fit'} that the chains began from"
     alike = 1.0 - distance(partition.labels, labels, "one_minus_adjusted_rand")
     apart = distance(partition.labels, labels, partition.loss.symmetric)
     expected = expected_loss(labels, partition.draws, partition.loss)
     unit = f" {partition.loss.unit}".rstrip()
     return [
-        f"EM's partition, every row in its likeliest component: adjusted Rand index {alike:.3f} with this one, "
+        f"the partition of {began}, rows in their likeliest components: adjusted Rand index {alike:.3f} with this one, "
         f"{number(apart)}{unit} away, expected loss {number(expected)}{unit} over the same draws"
     ]
 

@@ -1,5 +1,6 @@
 """The table of K: each method's answer by hand, and verdicts in words."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -67,22 +68,34 @@ def test_posteriors_stand_beside_their_priors(full):
 @pytest.mark.parametrize(
     ("plausible", "words"),
     [
-        ([(3,), (3,)], "components: 3, the choice of all 2 methods, which rule out every other number."),
-        ([(3, 4), (3,)], "components: 3, the choice of all 2 methods, which agree on no other number."),
-        ([(4, 3), (3,)], "components: 3 is the one number that none of 2 methods rules out."),
+        ([(3,), (3,)], "components: 3, the choice of all 2 methods (0, 1)."),
+        ([(3, 4), (3,)], "components: 3, the choice of all 2 methods (0, 1)."),
+        ([(4, 3), (3,)], "components: 3 is the one number that is plausible to all 2 methods."),
         (
             [(2, 3), (3, 2)],
-            "the data do not determine the number; the methods choose 2, 3, none rules out 2, 3.",
+            "the data do not determine the number; the methods choose 2, 3, 2, 3 are plausible to all.",
         ),
         (
             [(2,), (5,)],
-            "the data do not determine the number; the methods choose 2, 5, and rule out each other's",
+            "the data do not determine the number; the methods choose 2, 5, and no number is plausible to all.",
         ),
     ],
 )
 def test_verdicts(plausible, words):
     answers = tuple(Answer(str(i), "components", p[0], p, "") for i, p in enumerate(plausible))
     assert words in KTable(answers, {}, None).verdict
+
+
+def test_chains_that_disagree_and_the_end_of_the_sweep_are_said(sweep, full):
+    report = dataclasses.replace(full.diagnostics(), warnings=("The chains disagree.",))
+    doubted = dataclasses.replace(full)
+    doubted.__dict__["_diagnostics"] = report
+    assert "Gibbs: do not rely on it. The chains disagree." in k_table(posteriors={"Gibbs": doubted}).warnings
+    few = dataclasses.replace(sweep, fits={cell: fit for cell, fit in sweep.fits.items() if cell[1] < 3})
+    assert any("BIC" in w and "chose the largest number tried, 2" in w for w in k_table(few).warnings)
+    evidence = pd.DataFrame({"probability": [1.0], "prior": [1.0]}, index=pd.Index([2], name="n_components"))
+    evidence.attrs["warnings"] = ["evidence of K = 2: few draws"]
+    assert "evidence of K = 2: few draws" in k_table(evidence=evidence).warnings
 
 
 def test_nothing_and_nonsense_are_refused():

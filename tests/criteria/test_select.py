@@ -87,7 +87,8 @@ def test_what_is_printed(small):
     sound = len(small.order)
     assert f"the best {sound} of 6 fits by BIC" in text
     lines = text.splitlines()
-    assert len(lines) == 3 + sound + len(small.warnings)
+    assert len(lines) == 3 + sound + len(small.warnings) + (sound < 6)
+    assert [f"{name}, K = {k}" in lines[-1] for name, k in small.fits.keys() - set(small.order)] == [True]
     assert "0.00" in lines[3]
 
 

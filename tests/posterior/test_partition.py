@@ -169,7 +169,7 @@ def test_rows_of_a_split_cluster_are_in_doubt():
     assert (part.clusters.lower[1], part.clusters.upper[1]) == (5, 30)
     assert part.clusters.stability[1] == pytest.approx(0.51 + 0.49 / 6)
     assert "elsewhere: 40.8 %" in repr(part)
-    assert "elsewhere is in a cluster that matches none of these" in repr(part)
+    assert "elsewhere means in a cluster that matches none of these" in repr(part)
 
 
 def test_the_record_is_json_that_says_the_same():
@@ -264,7 +264,7 @@ def test_a_posterior_is_partitioned_on_its_rows(posterior):
     assert np.abs(part.membership - probability[:, order]).max() < 5 * np.sqrt(0.25 / 1000)
     assert part.n_clusters_prior.equals(posterior.n_clusters_table["prior"])
     assert "before the data: 2 (" in repr(part)
-    assert "EM's partition, every row in its likeliest component: adjusted Rand index" in repr(part)
+    assert "that the chains began from, rows in their likeliest components: adjusted Rand index" in repr(part)
     assert repr(part).startswith("Partition of data (120 rows) into 2 clusters")
     assert "(NUTS)" in repr(part)
 
