@@ -37,7 +37,7 @@ class Finished:
         path = Path(self.folder)
         if path.exists() and not path.is_dir():
             raise ValueError(f"Expected checkpoint to be a folder, a file a cell; {str(path)!r} is a file.")
-        path.mkdir(exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
 
     def keep(self, fit: EMResult) -> None:
         """Write a fit, whole or not at all."""

@@ -8,6 +8,7 @@ plainer: a feature that counts, where the likelihood has no bound.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 from functools import cached_property
@@ -178,8 +179,12 @@ def misspecification_guard(
     order, growth = np.random.default_rng(seed).permutation(len(rows)), []
     for n in dict.fromkeys(max(FEWEST, round(share * len(rows))) for share in SHARES):
         if n < len(rows):
-            part = _sweep(rows[np.sort(order[:n])], n_components, covariance_type, engine, seed, progress)
-            growth.append((n, part.best.n_components))
+            few = rows[np.sort(order[:n])]
+            with contextlib.suppress(
+                ValueError
+            ):  # too few rows for a sweep, or all alike in a feature: no point there
+                part = _sweep(few, _fewer(n_components, n), covariance_type, engine, seed, progress)
+                growth.append((n, part.best.n_components))
     merging = merge_components(best)
     tails = _tails(whole, count_clusters(merging), n_draws, seed)
     return MisspecificationGuard(whole, (*growth, (len(rows), best.n_components)), merging, tails)
@@ -189,6 +194,12 @@ def count_clusters(merging: Merging) -> int:
     """Merged clusters, without those of wide components alone, which have no place of their own."""
     wide = set(wide_components(merging.fit))
     return max(1, sum(not wide.issuperset(own) for own in merging.clusters()))
+
+
+def _fewer(n_components: Any, n_rows: int) -> list[int]:
+    """The numbers of components that so many rows can have."""
+    numbers = [n_components] if isinstance(n_components, int | np.integer) else list(n_components)
+    return [k for k in numbers if k <= n_rows // 2] or [1]
 
 
 def _sweep(

@@ -55,7 +55,9 @@ def k_consensus(
     ValueError, TypeError
         As ``select``, ``fit`` and ``log_evidence`` do.
     """
-    seed = as_seed(random_state)
+    seed, engine = as_seed(random_state), engine or Gibbs()
+    if not hasattr(engine, "num_chains"):
+        raise TypeError(f"Expected engine to be a sampler, such as Gibbs(); got {type(engine).__name__}.")
     with progress_reporter(progress) as tell:
         told = tell or False
         sweep = (
@@ -70,7 +72,7 @@ def k_consensus(
             )
         )
         guard = misspecification_guard(sweep, random_state=seed, progress=told)
-        finite, others = _sampled(sweep, components, engine or Gibbs(), seed, tell)
+        finite, others = _sampled(sweep, components, engine, seed, tell)
     table = k_table(
         sweep,
         guard=guard,

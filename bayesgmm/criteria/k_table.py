@@ -178,7 +178,7 @@ def k_table(
         if value is not None and not isinstance(value, kind):
             raise TypeError(f"Expected {what} to be a {kind.__name__}; got {type(value).__name__}.")
     if selection is not None:
-        answers += [_of_criterion(selection, name) for name in CRITERIA]
+        answers += [found for name in CRITERIA if (found := _of_criterion(selection, name)) is not None]
     if tests:
         answers.append(_of_tests(tests))
     if elpds:
@@ -224,17 +224,23 @@ def _labels() -> set[str]:
     return {criterion.label for criterion in CRITERIA.values()}
 
 
-def _of_criterion(selection: Selection, name: str) -> Answer:
+def _of_criterion(selection: Selection, name: str) -> Answer | None:
+    """None where the criterion is nowhere finite, as AICc is with too few rows."""
     criterion = CRITERIA[name]
     ranked = dataclasses.replace(selection, criterion=name)
     lowest: dict[int, float] = {}
     for cell in ranked.order:
-        lowest.setdefault(cell[1], ranked.value(cell))
+        if np.isfinite(ranked.value(cell)):
+            lowest.setdefault(cell[1], ranked.value(cell))
+    if not lowest:
+        return None
     best = min(lowest, key=lambda k: lowest[k])
     plausible = tuple(sorted(k for k, v in lowest.items() if v - lowest[best] <= criterion.close))
     others = [v - lowest[best] for k, v in lowest.items() if k != best]
     digits = criterion.digits
-    words = f"the next K is {min(others):.{digits}f} worse" if others else "the only K tried"
+    aside = sorted({k for _, k in selection.fits} - {k for _, k in ranked.order})
+    alone = f"K = {', '.join(map(str, aside))} set aside" if aside else "the only K tried"
+    words = f"the next K is {min(others):.{digits}f} worse" if others else alone
     structure = next(structure for structure, k in ranked.order if k == best)
     return Answer(criterion.label, criterion.counts, best, plausible, f"{structure}; {words}")
 

@@ -224,6 +224,10 @@ def _check(em: Any, **numbers: Any) -> None:
         raise ValueError(
             "Expected an EM fit without sample_weight: the test draws one row for each. Repeat rows instead."
         )
+    if em.n_components >= em.observed.n_rows:
+        raise ValueError(
+            f"Expected fewer components than rows; {em.n_components + 1} cannot be fitted to {em.observed.n_rows} rows."
+        )
     for name, value in numbers.items():
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"Expected {name} to be an integer of at least 1; got {value!r}.")

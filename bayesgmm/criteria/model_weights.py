@@ -63,7 +63,8 @@ def stacked(
     weights = np.full(len(density), 1.0 / len(density))
     for _ in range(STEPS):
         weights = weights * _gradient(density, weights, share)
-    weights[weights < 1e-4] = 0.0
+    # A model that alone gives some row a density has a part, however small: its row's share at the least.
+    weights[weights < min(1e-4, 0.01 * share[share > 0].min())] = 0.0
     for _ in range(2 * len(density)):
         weights = _newton(density, weights / weights.sum(), share)
         gradient = _gradient(density, weights, share)

@@ -67,7 +67,10 @@ def khat_in_words(elpd: Any) -> str:
 def elpd_difference(a: Any, b: Any) -> tuple[float, float]:
     """``elpd(a) - elpd(b)`` and its standard error from the rowwise differences (Vehtari et al. 2017, eq. 24).
 
-    The error is too small where the difference is below 4 or rows are few (Sivula et al. 2020).
+    Rows count by their weight, where they have one. The error is too small where the difference is below 4 or rows are
+    few (Sivula et al. 2020).
     """
     rowwise = np.ravel(a.elpd_i) - np.ravel(b.elpd_i)
-    return float(rowwise.sum()), math.sqrt(rowwise.size * float(rowwise.var()))
+    weight = np.asarray(getattr(a, "sample_weight", np.ones(rowwise.size)))
+    mean = float(weight @ rowwise / weight.sum())
+    return float(weight @ rowwise), math.sqrt(float(weight @ (rowwise - mean) ** 2))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import pandas
 
 LEVEL = 0.01  # of the words in print alone
+MOST_FALSE = 0.05  # chance that a sound fit is warned of
+FEWEST = 500  # data sets drawn
 
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
@@ -79,11 +81,15 @@ class PredictiveCheck:
 
     @property
     def p_values(self) -> Float64[np.ndarray, "T D"]:
-        """Twice the smaller share of data sets on one side of the observed value (ties half), at most 1."""
-        above = np.mean(self.replicated > self.observed, axis=0)
-        ties = np.mean(self.replicated == self.observed, axis=0)
+        """Twice the smaller share on one side of the observed value, at most 1: never 0, the rows being one data set.
+
+        Ties count half (Davison & Hinkley 1997, section 4.2).
+        """
+        s = len(self.replicated)
+        above = np.sum(self.replicated > self.observed, axis=0)
+        ties = np.sum(self.replicated == self.observed, axis=0)
         upper = above + 0.5 * ties
-        return np.minimum(1.0, 2.0 * np.minimum(upper, 1.0 - upper))
+        return np.minimum(1.0, 2.0 * (np.minimum(upper, s - upper) + 1.0) / (s + 1.0))
 
     @property
     def table(self) -> pandas.DataFrame:
@@ -102,8 +108,14 @@ class PredictiveCheck:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the fit does not reproduce, in words; the level is shared among the statistics (Bonferroni)."""
-        level = LEVEL / self.observed.size
+        """What the fit does not reproduce, in words; statistics share the level (Bonferroni), as the draws allow."""
+        least = 2.0 / (len(self.replicated) + 1.0)  # the smallest p-value there can be
+        level = max(LEVEL / self.observed.size, least)
+        if least * self.observed.size > MOST_FALSE:
+            enough = int(np.ceil(2.0 * self.observed.size / MOST_FALSE))
+            return (
+                f"{len(self.replicated)} data sets are too few to warn of anything: n_draws={enough} are enough.",
+            )
         return tuple(
             f"the {row.statistic} of {row.feature} is {number(row.observed)}; data sets drawn from the fit have "
             f"{number(row._4)} to {number(row._6)}: the fit does not reproduce it."
@@ -127,7 +139,7 @@ class PredictiveCheck:
 
 
 def predictive_check(
-    fit: Any, *, statistics: Mapping[str, Statistic] | None = None, n_draws: Any = 500, random_state: Any = 0
+    fit: Any, *, statistics: Mapping[str, Statistic] | None = None, n_draws: Any = None, random_state: Any = 0
 ) -> PredictiveCheck:
     """Compare statistics of the rows with those of data sets drawn from a fit (Gelman, Meng & Stern 1996).
 
@@ -139,7 +151,7 @@ def predictive_check(
     fit : any fit
     statistics : functions by name, of rows (N, D), one number a feature (D,); skewness, kurtosis and how far the
         outermost rows lie out if None. They do not change with location; the tails' not with units either
-    n_draws : data sets
+    n_draws : data sets; None takes as many as a warning by chance in at most one check of twenty needs
     random_state : int, numpy Generator or JAX key
 
     Raises
@@ -149,15 +161,22 @@ def predictive_check(
     """
     if not isinstance(fit, MixturePredictor):
         raise TypeError(f"Expected a fit such as bayesgmm.fit returns; got {type(fit).__name__}.")
-    if isinstance(n_draws, bool) or not isinstance(n_draws, int | np.integer) or n_draws < 20:
+    if n_draws is not None and (
+        isinstance(n_draws, bool) or not isinstance(n_draws, int | np.integer) or n_draws < 20
+    ):
         raise ValueError(f"Expected n_draws to be an integer of at least 20; got {n_draws!r}.")
+    if not np.all(getattr(fit, "sample_weight", np.ones(1)) == 1):
+        raise ValueError(
+            "Expected a fit to rows without weights: drawn data sets have none. Repeat rows instead."
+        )
     functions = dict(STATISTICS if statistics is None else statistics)
     rows = np.asarray(fit.observed.rows)
     observed = np.stack([_checked(name, f(rows), rows.shape[1]) for name, f in functions.items()])
+    n_draws = max(FEWEST, int(np.ceil(2.0 * observed.size / MOST_FALSE))) if n_draws is None else int(n_draws)
     rng = np.random.default_rng(as_seed(random_state))
     s = fit.draws.log_weights.shape[0]
-    index = np.linspace(0, s - 1, int(n_draws)).round().astype(int)
-    replicated = np.empty((int(n_draws), *observed.shape))
+    index = np.linspace(0, s - 1, n_draws).round().astype(int)
+    replicated = np.empty((n_draws, *observed.shape))
     for i, draw in enumerate(index):
         one = jax.tree.map(np.asarray, fit.draws.at_draws(np.array([draw])))
         drawn = fit.standardisation.inverse(replicated_rows(one, len(rows), rng)[0])

@@ -1,5 +1,7 @@
 """k-fold cross-validation: each row scored by the fit that did not see it, with its weight."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -73,3 +75,11 @@ def test_two_components_predict_better_than_one_and_engines_compare(rows, found)
 def test_folds_are_checked(rows, n_folds):
     with pytest.raises(ValueError, match="n_folds"):
         cross_validate(rows, finite_mixture(1), n_folds=n_folds)
+
+
+def test_differences_count_rows_by_their_weight():
+    one, other, weight = np.random.default_rng(0).normal(size=(3, 30))
+    weight = np.floor(3 * np.abs(weight))
+    pair = [SimpleNamespace(elpd_i=values, sample_weight=weight) for values in (one, other)]
+    repeated = [SimpleNamespace(elpd_i=np.repeat(values, weight.astype(int))) for values in (one, other)]
+    assert elpd_difference(*pair) == pytest.approx(elpd_difference(*repeated))

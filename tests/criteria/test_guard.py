@@ -121,3 +121,14 @@ def test_a_wide_component_covers_a_narrow_one():
     assert wide_components(em) == (2,)
     em = fit(rows, finite_mixture(3, "spherical"), EM(n_init=1, moves=0, max_steps=0), start=narrow)
     assert wide_components(em) == ()
+
+
+def test_a_subsample_that_cannot_be_fitted_leaves_no_point():
+    """A rare count is all zeros in a subsample; and a sweep has more components than a subsample has rows."""
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([rng.normal(size=(400, 2)), np.zeros(400)])
+    rows[[7, 200], 2] = 1.0
+    guard = misspecification_guard(
+        rows, n_components=(1, 2), covariance_type="diag", engine=EM(n_init=2, moves=0)
+    )
+    assert guard.growth[-1][0] == 400 and len(guard.growth) < 3

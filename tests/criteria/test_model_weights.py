@@ -108,3 +108,15 @@ def test_what_does_not_compare_is_refused():
         stacking_weights({"a": SimpleNamespace(elpd_i=np.array([-np.inf]))})
     with pytest.raises(ValueError, match="at least one model"):
         pseudo_bma_weights({})
+
+
+def test_a_model_that_alone_foretells_one_row_keeps_a_part():
+    """One row of 20000 that the better model gives no density: its weight is that row's share, not zero."""
+    better = np.random.default_rng(0).normal(-1, 0.3, 20_000)
+    other = better - 1
+    better[0], other[0] = -1000.0, -2.0
+    weights = stacking_weights({"a": SimpleNamespace(elpd_i=better), "b": SimpleNamespace(elpd_i=other)})
+    assert sum(weights.values()) == pytest.approx(1)
+    grid = np.geomspace(1e-6, 1e-2, 4001)
+    density = [np.logaddexp(np.log1p(-w) + better, np.log(w) + other).sum() for w in grid]
+    assert weights["b"] == pytest.approx(grid[int(np.argmax(density))], rel=5e-3)
