@@ -43,10 +43,10 @@ def _told(selection: Any, form: str) -> str:
         return selection.table.to_csv(index=False, lineterminator="\n").rstrip("\n")
     if form == "md":
         from bayesgmm.report.sections import ranking
+        from bayesgmm.tables import markdown_table
 
         table = ranking(selection, len(selection.fits))
-        rule = ["---", *["---:"] * (len(table.header) - 1)]
-        return "\n".join("| " + " | ".join(row) + " |" for row in (table.header, rule, *table.rows))
+        return markdown_table(table.header, table.rows)
     return repr(selection)
 
 

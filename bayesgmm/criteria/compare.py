@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bayesgmm.criteria.model_weights import stacking_weights
 from bayesgmm.criteria.parameters import parameter_table
 from bayesgmm.criteria.predictive import elpd_difference, khat_in_words, loo
-from bayesgmm.tables import text_table
+from bayesgmm.tables import markdown_table, text_table
 
 if TYPE_CHECKING:
     import pandas
@@ -120,12 +120,8 @@ class Comparison:
 
     def to_markdown(self, path: str | PathLike[str] | None = None) -> str:
         """The printed table, notes and warnings as Markdown; written to a file if a path is given."""
-        header, rows = self.cells()
-        lines = [
-            "| " + " | ".join(row) + " |" for row in (header, ["---", *["---:"] * (len(header) - 1)], *rows)
-        ]
         notes = [f"- {text}" for text in (*self.notes, *(f"**warning** {w}" for w in self.warnings))]
-        return _written("\n".join([*lines, "", *notes, ""]), path)
+        return _written("\n".join([markdown_table(*self.cells()), "", *notes, ""]), path)
 
     def to_csv(self, path: str | PathLike[str] | None = None) -> str:
         """The table as CSV, unrounded; written to a file if a path is given."""

@@ -8,7 +8,6 @@ plainer: a feature that counts, where the likelihood has no bound.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import itertools
 from functools import cached_property
@@ -49,12 +48,14 @@ class MisspecificationGuard:
     growth : pairs (rows, the K that BIC chooses for so many of them, drawn at random), all rows last
     merging : of the chosen fit's components
     tails : of a fit of one component a merged cluster; None where there is no such fit without spikes
+    left_out : subsamples that could not be fitted, and why
     """
 
     selection: Selection
     growth: tuple[tuple[int, int], ...]
     merging: Merging
     tails: TailCheck | None
+    left_out: tuple[str, ...] = ()
 
     @property
     def n_components(self) -> int:
@@ -69,7 +70,11 @@ class MisspecificationGuard:
     @cached_property
     def warnings(self) -> tuple[str, ...]:
         """Why the components are not to be counted as clusters; empty where nothing speaks against it."""
-        return (*_tied(self.selection), *_set_aside(self.selection), *self._growing(), *self._heavy())
+        return (*self._ties, *_set_aside(self.selection), *self._growing(), *self._heavy())
+
+    @cached_property
+    def _ties(self) -> list[str]:
+        return _tied(self.selection)
 
     def _growing(self) -> list[str]:
         (fewest, least), *_ = self.growth
@@ -97,7 +102,7 @@ class MisspecificationGuard:
         """The finding, in words."""
         k, clusters = self.n_components, self.n_clusters
         found = f"BIC chooses {k} component{'s' * (k > 1)}; merged by overlap they make {clusters}"
-        if self.warnings and len(self.warnings) == len(_tied(self.selection)):
+        if self._ties and len(self.warnings) == len(self._ties):
             return f"warning: values repeat, which no density describes, so that BIC may count them; see why. {found}."
         if self.warnings:
             safer = "" if k == clusters else ", which is the safer count"
@@ -129,7 +134,8 @@ class MisspecificationGuard:
                 f"(p = {self.tails.p_value:.2f})"
             ]
         )
-        return "\n".join([self.verdict, *(f"- {w}" for w in self.warnings), curve, *tails])
+        notes = [f"note: {words}" for words in self.left_out]
+        return "\n".join([self.verdict, *(f"- {w}" for w in self.warnings), curve, *tails, *notes])
 
 
 def misspecification_guard(
@@ -175,19 +181,28 @@ def misspecification_guard(
     best = whole.best
     if not np.all(best.sample_weight == 1):
         raise ValueError("Expected rows without weights: subsamples are drawn of them. Repeat rows instead.")
-    rows = np.asarray(best.observed.rows)
-    order, growth = np.random.default_rng(seed).permutation(len(rows)), []
+    growth, left_out = _growth(whole, n_components, covariance_type, engine, seed, progress)
+    merging = merge_components(best)
+    tails = _tails(whole, count_clusters(merging), n_draws, seed)
+    return MisspecificationGuard(whole, growth, merging, tails, left_out)
+
+
+def _growth(
+    whole: Selection, n_components: Any, covariance_type: Any, engine: EM, seed: int, progress: Any
+) -> tuple[tuple[tuple[int, int], ...], tuple[str, ...]]:
+    """The K that BIC chooses for subsamples and for all rows; and what could not be fitted, in words."""
+    rows = np.asarray(whole.best.observed.rows)
+    order, points, left_out = np.random.default_rng(seed).permutation(len(rows)), [], []
     for n in dict.fromkeys(max(FEWEST, round(share * len(rows))) for share in SHARES):
         if n < len(rows):
             few = rows[np.sort(order[:n])]
-            with contextlib.suppress(
-                ValueError
-            ):  # too few rows for a sweep, or all alike in a feature: no point there
+            try:  # a feature that varies in all rows may be constant here, and rows may be too few for any K
                 part = _sweep(few, _fewer(n_components, n), covariance_type, engine, seed, progress)
-                growth.append((n, part.best.n_components))
-    merging = merge_components(best)
-    tails = _tails(whole, count_clusters(merging), n_draws, seed)
-    return MisspecificationGuard(whole, (*growth, (len(rows), best.n_components)), merging, tails)
+            except ValueError as error:
+                left_out.append(f"a subsample of {n} rows could not be fitted: {error}")
+            else:
+                points.append((n, part.best.n_components))
+    return (*points, (len(rows), whole.best.n_components)), tuple(left_out)
 
 
 def count_clusters(merging: Merging) -> int:

@@ -14,7 +14,7 @@ from bayesgmm.criteria.information import CRITERIA
 from bayesgmm.criteria.likelihood_ratio import LEVEL, LikelihoodRatioTest
 from bayesgmm.criteria.predictive import elpd_difference
 from bayesgmm.criteria.select import Selection
-from bayesgmm.tables import text_table
+from bayesgmm.tables import markdown_table, text_table
 
 if TYPE_CHECKING:
     import pandas
@@ -84,12 +84,8 @@ class KTable:
         if len(agreed) == 1:
             return f"{of}: {agreed[0]} is the one number that is plausible to all {len(said)} methods."
         spread = f"the methods choose {', '.join(map(str, best))}"
-        rest = (
-            f"{', '.join(map(str, agreed))} are plausible to all"
-            if agreed
-            else "and no number is plausible to all"
-        )
-        return f"{of}: the data do not determine the number; {spread}, {rest}."
+        rest = f"plausible to all: {', '.join(map(str, agreed)) or 'none'}"
+        return f"{of}: the data do not determine the number; {spread}; {rest}."
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -109,10 +105,8 @@ class KTable:
 
     def to_markdown(self) -> str:
         """The table and the verdict as Markdown."""
-        header, rows = self.cells()
-        lines = ["| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows)]
         said = [f"- {words}" for words in (*self.verdict.splitlines(), *self.warnings)]
-        return "\n".join([*lines, "", *said, ""])
+        return "\n".join([markdown_table(*self.cells()), "", *said, ""])
 
     def record(self) -> dict[str, Any]:
         """The same as plain numbers, lists and words, for JSON."""
@@ -215,7 +209,7 @@ def _cautions(
 
 
 def of_chains(name: str, posterior: Any) -> list[str]:
-    """That the chains of a posterior object, if they do, in their first words."""
+    """What is wrong with the chains of a posterior, by name, in the first of their own warnings; empty if sound."""
     report = posterior.diagnostics()
     return [] if report.ok else [f"{name}: do not rely on it. {report.warnings[0]}"]
 

@@ -27,11 +27,11 @@ from bayesgmm.posterior.label_draws import LabelDraws, as_label_draws, freeze
 from bayesgmm.posterior.losses import Loss, get_loss
 from bayesgmm.posterior.matching import match_clusters
 from bayesgmm.posterior.partition_record import partition_record
+from bayesgmm.posterior.partition_warnings import partition_warnings
 from bayesgmm.posterior.partition_words import (
     in_doubt,
     partition_markdown,
     partition_text,
-    partition_warnings,
     set_apart,
 )
 from bayesgmm.posterior.point import find_point

@@ -1,4 +1,4 @@
-"""What a partition says of itself in words: its print, its doubtful rows, its warnings."""
+"""What a partition says of itself in words: its print, and its doubtful rows."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from jaxtyping import Int
 
 from bayesgmm.posterior.doubt import RowDoubt
 from bayesgmm.posterior.losses import distance, expected_loss
-from bayesgmm.posterior.point import ENOUGH
-from bayesgmm.tables import number, text_table
+from bayesgmm.tables import markdown_table, number, text_table
 
 SURE = 0.8  # a row is in doubt when no component, or its cluster, has this probability
-DISSOLVED = 0.5  # mean Jaccard similarity below which a cluster counts as dissolved (Hennig 2007, section 3)
-MANY_IN_DOUBT = 0.25
 MOST_LISTED = 8
 MOST_PAIRS = 3
 EVEN = 0.3  # from a half, up to which a pair counts as in doubt
@@ -46,11 +43,9 @@ def partition_text(partition: Any) -> str:
 
 def partition_markdown(partition: Any) -> str:
     """The same as Markdown."""
-    header, rows = cluster_cells(partition)
-    lines = ["| " + " | ".join(row) + " |" for row in (header, ["---", *["---:"] * (len(header) - 1)], *rows)]
     notes = [f"- {text}" for text in partition_sentences(partition)]
     notes += [f"- **warning** {text}" for text in partition.warnings]
-    return "\n".join([f"{head(partition)}.", "", *lines, "", *notes, ""])
+    return "\n".join([f"{head(partition)}.", "", markdown_table(*cluster_cells(partition)), "", *notes, ""])
 
 
 def partition_sentences(partition: Any) -> list[str]:
@@ -96,7 +91,7 @@ def cluster_cells(partition: Any) -> tuple[list[str], list[list[str]]]:
             str(k),
             str(clusters.sizes[k]),
             f"{clusters.lower[k]:.0f}-{clusters.upper[k]:.0f}",
-            _share(clusters.present[k]),
+            in_percent(clusters.present[k]),
             f"{clusters.stability[k]:.3f}",
             "-" if np.isnan(clusters.cohesion[k]) else f"{clusters.cohesion[k]:.3f}",
             f"{clusters.separation[k]:.3f}",
@@ -125,7 +120,7 @@ def _other_number(partition: Any) -> str:
 
 def _likeliest(probability: Any) -> str:
     likely = probability.sort_values(ascending=False, kind="stable")
-    return ", ".join([f"{k} ({_share(p)})" for k, p in likely.items() if p >= 0.005][:5])
+    return ", ".join([f"{k} ({in_percent(p)})" for k, p in likely.items() if p >= 0.005][:5])
 
 
 def _ball(partition: Any) -> str:
@@ -150,7 +145,7 @@ def doubt_in_words(partition: Any) -> str:
         return "no row is in doubt but those that draws set apart"
     if not len(doubtful):
         least = float(rows.own.min())
-        share = "every draw" if least > 1.0 - 1e-12 else f"at least {_share(least)} of the draws"
+        share = "every draw" if least > 1.0 - 1e-12 else f"at least {in_percent(least)} of the draws"
         return f"no row is in doubt: every row stays in its cluster in {share}"
     listed = [_row(rows, partition.labels, int(i)) for i in doubtful[:MOST_LISTED]]
     more = f" and {len(doubtful) - MOST_LISTED} more" if len(doubtful) > MOST_LISTED else ""
@@ -160,7 +155,7 @@ def doubt_in_words(partition: Any) -> str:
     one = len(doubtful) == 1
     return (
         f"{len(doubtful)} of {partition.n_rows} rows {'is' if one else 'are'} in doubt (no cluster has "
-        f"{_share(SURE)} of {'its' if one else 'their'} draws), the most doubtful first: "
+        f"{in_percent(SURE)} of {'its' if one else 'their'} draws), the most doubtful first: "
         f"{', '.join(listed)}{more}{explained}"
     )
 
@@ -171,9 +166,10 @@ def _apart(partition: Any) -> list[str]:
         return []
     listed = ", ".join(map(str, rows[:MOST_LISTED].tolist()))
     more = f" and {len(rows) - MOST_LISTED} more" if len(rows) > MOST_LISTED else ""
+    verb, them = ("is", "it") if len(rows) == 1 else ("are", "them")
     return [
-        f"{_counted(len(rows), 'row')} ({listed}{more}) {'is' if len(rows) == 1 else 'are'} set apart in at least "
-        f"{_share(SURE)} of the draws, from the cluster that the partition gives {'it' if len(rows) == 1 else 'them'}: "
+        f"{_counted(len(rows), 'row')} ({listed}{more}) {verb} set apart in at least "
+        f"{in_percent(SURE)} of the draws, from the cluster that the partition gives {them}: "
         "one partition cannot follow draws that divide in different ways"
     ]
 
@@ -181,7 +177,7 @@ def _apart(partition: Any) -> list[str]:
 def _pairs(partition: Any) -> list[str]:
     """The pairs of rows nearest to an even chance, where there is one at all."""
     listed = [
-        f"{i} and {j} ({_share(together)})"
+        f"{i} and {j} ({in_percent(together)})"
         for i, j, together in partition.pairs_in_doubt[:MOST_PAIRS]
         if abs(together - 0.5) < EVEN
     ]
@@ -191,11 +187,11 @@ def _pairs(partition: Any) -> list[str]:
 
 
 def _row(rows: RowDoubt, labels: Int[np.ndarray, " N"], i: int) -> str:
-    told = [f"cluster {labels[i]}: {_share(rows.own[i])}"]
+    told = [f"cluster {labels[i]}: {in_percent(rows.own[i])}"]
     rest = 1.0 - rows.own[i] - rows.second_share[i] - rows.elsewhere[i]
     others = [(rows.second_share[i], str(rows.second[i])), (rows.elsewhere[i], "elsewhere"), (rest, "others")]
     told += [
-        f"{name}: {_share(share)}" for share, name in sorted(others, reverse=True) if share >= LEAST_TOLD
+        f"{name}: {in_percent(share)}" for share, name in sorted(others, reverse=True) if share >= LEAST_TOLD
     ]
     return f"row {i} ({', '.join(told)})"
 
@@ -206,7 +202,7 @@ def _others(partition: Any) -> list[str]:
         return []
     unit = f" {partition.loss.unit}".rstrip()
     told = [
-        f"{_clusters(int(one.max()) + 1)} ({_sizes(one)}) for {_share(weight)} of the draws, which lie "
+        f"{_clusters(int(one.max()) + 1)} ({_sizes(one)}) for {in_percent(weight)} of the draws, which lie "
         f"{number(mean, 3)}{unit} from it on average"
         for one, weight, mean in zip(found.labels, found.weights, found.expected_losses, strict=True)
     ]
@@ -247,56 +243,7 @@ def _sizes(labels: Int[np.ndarray, " N"]) -> str:
     return f"{'/'.join(map(str, sizes[:6]))}{'/...' * (len(sizes) > 6)} rows"
 
 
-def partition_warnings(partition: Any) -> tuple[str, ...]:
-    """What a reader must know before quoting the partition."""
-    found = []
-    if partition.draws.n_draws == 1:
-        found.append("there is one draw: it cannot say how sure the partition is, whatever the figures above")
-    if partition.n_hits < ENOUGH * partition.n_starts:
-        found.append(
-            f"only {partition.n_hits} of {partition.n_starts} searches ended at this loss: raise n_starts to see if it "
-            "holds"
-        )
-    if partition.n_clusters == partition.max_clusters:
-        found.append(
-            f"the partition has all {partition.n_clusters} clusters that max_clusters allows: raise it to see"
-        )
-    most = int(partition.draws.n_clusters.max())
-    if partition.n_clusters > most:
-        found.append(
-            f"the partition has {partition.n_clusters} clusters, more than any draw ({most}): where draws disagree, "
-            f"{partition.loss.title} may prefer many small ones; max_clusters={most} bounds them"
-        )
-    weak = np.flatnonzero(partition.clusters.stability < DISSOLVED)
-    if len(weak):
-        names = ", ".join(map(str, weak))
-        found.append(
-            f"cluster{'s' * (len(weak) > 1)} {names} dissolve{'s' * (len(weak) == 1)} in the draws "
-            f"(stability below {DISSOLVED:g}): do not report {'it' if len(weak) == 1 else 'them'} as found"
-        )
-    share = (len(partition.rows_in_doubt) + len(partition.rows_set_apart)) / partition.n_rows
-    if share > MANY_IN_DOUBT:
-        found.append(
-            f"{_share(share)} of the rows are in doubt or set apart: the draws do not settle on a partition"
-        )
-    found += _of_chains(partition.source)
-    if getattr(partition.source, "kind", None) == "EM":
-        found.append(
-            "the draws are EM's allocations given one set of parameters, whose own uncertainty they leave out"
-        )
-    return tuple(found)
-
-
-def _of_chains(source: Any) -> list[str]:
-    """That the draws themselves are not to be trusted: label draws and EM fits have no chains to ask."""
-    report = source.diagnostics() if hasattr(source, "diagnostics") else None
-    if report is None or report.ok:
-        return []
-    return [
-        f"the draws are to be read with care, and so is all that is said of them here: {report.warnings[0]}"
-    ]
-
-
-def _share(value: float) -> str:
+def in_percent(value: float) -> str:
+    """A share as text, never rounded up to certainty."""
     percent = 100.0 * float(value)
     return "over 99.9 %" if 99.9 < percent < 100 - 1e-9 else f"{percent:.3g} %"

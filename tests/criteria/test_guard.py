@@ -131,4 +131,6 @@ def test_a_subsample_that_cannot_be_fitted_leaves_no_point():
     guard = misspecification_guard(
         rows, n_components=(1, 2), covariance_type="diag", engine=EM(n_init=2, moves=0)
     )
-    assert guard.growth[-1][0] == 400 and len(guard.growth) < 3
+    assert guard.growth[-1][0] == 400
+    assert len(guard.growth) + len(guard.left_out) == 3 and guard.left_out
+    assert "rows could not be fitted: x is constant in column 'x2'" in repr(guard)

@@ -73,11 +73,11 @@ def test_posteriors_stand_beside_their_priors(full):
         ([(4, 3), (3,)], "components: 3 is the one number that is plausible to all 2 methods."),
         (
             [(2, 3), (3, 2)],
-            "the data do not determine the number; the methods choose 2, 3, 2, 3 are plausible to all.",
+            "the data do not determine the number; the methods choose 2, 3; plausible to all: 2, 3.",
         ),
         (
             [(2,), (5,)],
-            "the data do not determine the number; the methods choose 2, 5, and no number is plausible to all.",
+            "the data do not determine the number; the methods choose 2, 5; plausible to all: none.",
         ),
     ],
 )

@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from bayesgmm.data import Data, Standardisation
-from bayesgmm.inference.em.degeneracy import SPIKE, smallest_relative_variance
+from bayesgmm.inference.em.degeneracy import without_spikes
 from bayesgmm.inference.em.em import em_settings
 from bayesgmm.inference.em.refits import refit_many
 from bayesgmm.inference.em.resampling import check_kind, data_sets
@@ -203,4 +203,4 @@ def bootstrap(
 def _sound(mixtures: Mixture, problem: Problem) -> NDArray[np.bool_]:
     """Whether every component of mixtures (..., K, ...) holds a row's worth at least, and none is a spike."""
     held = np.exp(mixtures.log_weights).min(axis=-1) * problem.sample_weight.sum()
-    return (held >= 1.0) & (smallest_relative_variance(mixtures, problem) > SPIKE)
+    return (held >= 1.0) & without_spikes(mixtures, problem)

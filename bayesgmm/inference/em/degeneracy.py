@@ -30,6 +30,11 @@ def smallest_relative_variance(mixture: Mixture, problem: Problem) -> NDArray[np
     return np.nan_to_num(variances, nan=0.0).min(axis=-1)
 
 
+def without_spikes(mixture: Mixture, problem: Problem) -> NDArray[np.bool_]:
+    """Whether mixtures (..., K, ...) have no spike."""
+    return smallest_relative_variance(mixture, problem) > SPIKE
+
+
 def spikes(mixture: Mixture, problem: Problem) -> NDArray[np.intp]:
     """Components whose standard deviation is below 1e-3 of the data's in some direction."""
     return np.flatnonzero(~(relative_variances(mixture, problem.whitener) > SPIKE))

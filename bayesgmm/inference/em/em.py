@@ -19,7 +19,12 @@ from numpy.typing import NDArray
 
 from bayesgmm.inference import start as starting
 from bayesgmm.inference.em.climb import climb, columns_of
-from bayesgmm.inference.em.degeneracy import SPIKE, degeneracy_warnings, smallest_relative_variance
+from bayesgmm.inference.em.degeneracy import (
+    SPIKE,
+    degeneracy_warnings,
+    smallest_relative_variance,
+    without_spikes,
+)
 from bayesgmm.inference.em.moves import with_moves
 from bayesgmm.inference.em.result import EMResult, Status
 from bayesgmm.inference.em.screen import screened
@@ -101,7 +106,7 @@ def fit_columns(problem: Problem, models: list[FiniteMixture], engine: EM) -> li
     settings = em_settings(engine, problem)
 
     def sound(mixtures: Mixture) -> NDArray[np.bool_]:
-        return smallest_relative_variance(mixtures, problem) > SPIKE
+        return without_spikes(mixtures, problem)
 
     affine = problem.standardisation.shift, problem.standardisation.scale
     rows = make_rows(problem.observed.rows, structure, problem.sample_weight, affine=affine, spread=True)

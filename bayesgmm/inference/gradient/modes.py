@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.inference.em.degeneracy import SPIKE, smallest_relative_variance
+from bayesgmm.inference.em.degeneracy import without_spikes
 from bayesgmm.inference.em.em import EM, fit_columns
 from bayesgmm.inference.em.result import EMResult
 from bayesgmm.inference.gradient.target import BATCH, Target, gradients
@@ -49,7 +49,7 @@ def _fit(problem: Problem, engine: EM) -> tuple[EMResult, Mixture]:
     """An EM fit, and its other healthy optima by decreasing objective."""
     ((result, final),) = fit_columns(problem, [problem.model], engine)
     objective = np.where(np.isfinite(final.objective), final.objective, -np.inf)
-    healthy = np.isfinite(objective) & (smallest_relative_variance(final.mixture, problem) > SPIKE)
+    healthy = np.isfinite(objective) & without_spikes(final.mixture, problem)
     order = [int(c) for c in np.argsort(-objective, kind="stable") if healthy[c]]
     apart = [c for i, c in enumerate(order) if i == 0 or objective[order[i - 1]] - objective[c] > SAME]
     return result, final.mixture.at_draws(np.array(apart[: MOST + 1], int))
