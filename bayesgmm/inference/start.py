@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import jax
 import numpy as np
 from numpy.typing import NDArray
@@ -15,33 +18,61 @@ MOST_CELLS = 2_000_000  # partitions x slots x rows held at once
 HIERARCHICAL = 1500  # rows up to which trees (quadratic memory) are built
 
 
+class Trees:
+    """Hierarchical trees of standardised rows (n, D), each built when first cut and then kept for other cuts."""
+
+    def __init__(self, rows: NDArray[np.float64]) -> None:
+        self.sphered = _sphere(rows)
+        spaces = ((rows, "ward"), (self.sphered, "ward"), (rows, "complete"), (rows, "average"))
+        self._recipes = spaces if len(rows) <= HIERARCHICAL else ()
+        self._linkages: list[NDArray[np.float64]] = []
+
+    def cut(self, n_components: int, most: int) -> list[NDArray[np.intp]]:
+        """Partitions (n,) into so many clusters by the first ``most`` trees."""
+        from scipy.cluster import hierarchy
+
+        wanted = self._recipes[:most]
+        for space, linkage in wanted[len(self._linkages) :]:
+            self._linkages.append(hierarchy.linkage(space, linkage))
+        cuts = [hierarchy.fcluster(tree, n_components, "maxclust") for tree in self._linkages[: len(wanted)]]
+        return [each.astype(np.intp) - 1 for each in cuts]
+
+
 def start_labels(
-    rows: NDArray[np.float64], n_components: int, n_init: int, rng: np.random.Generator
+    rows: NDArray[np.float64],
+    n_components: int,
+    n_init: int,
+    rng: np.random.Generator,
+    trees: Trees | None = None,
 ) -> list[NDArray[np.intp]]:
     """``n_init`` starting partitions of standardised rows (n, D): hierarchical trees, then random ones in turn.
 
     No one kind finds every optimum: on twelve textbook data sets each of these was the likeliest to reach some
     maximum that the others missed. Trees and centres look at the rows as they are and sphered, since elongated
-    clusters hide from one of the two.
+    clusters hide from one of the two. ``trees`` of these rows may be shared between calls.
     """
     if n_components == 1:
         return [np.zeros(len(rows), dtype=np.intp)]
-    sphered = _sphere(rows)
-    out: list[NDArray[np.intp]] = []
-    if len(rows) <= HIERARCHICAL and n_init > 1:
-        trees = ((rows, "ward"), (sphered, "ward"), (rows, "complete"), (rows, "average"))
-        out += [_tree(space, n_components, linkage) for space, linkage in trees[: n_init - 1]]
+    trees = trees or Trees(rows)
+    out = trees.cut(n_components, n_init - 1)
     kinds = (
         lambda: _kmeans(rows, n_components, rng),
         lambda: rng.permutation(len(rows)) % n_components,
         lambda: _kmeans(rows[:, _half(rows.shape[1], rng)], n_components, rng),
         lambda: _random_centres(rows, n_components, rng),
-        lambda: _random_centres(sphered, n_components, rng),
+        lambda: _random_centres(trees.sphered, n_components, rng),
     )
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):  # handing a few thousand rows to threads costs k-means more than it saves
+    with _thread_pools().limit(limits=1):  # handing so few rows to threads costs k-means more than it saves
         return out + [kinds[i % len(kinds)]() for i in range(n_init - len(out))]
+
+
+@functools.cache
+def _thread_pools() -> Any:
+    """Of the loaded libraries; k-means' own are loaded first. Looking for them takes as long as a small k-means."""
+    import sklearn.cluster  # noqa: F401
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 def sample_size(model: FiniteMixture, n_features: int) -> int:
@@ -119,9 +150,3 @@ def _random_centres(
 def _half(n_features: int, rng: np.random.Generator) -> NDArray[np.intp]:
     """Half of the features at random: clusters often differ in a few."""
     return rng.choice(n_features, (n_features + 1) // 2, replace=False)
-
-
-def _tree(rows: NDArray[np.float64], n_components: int, linkage: str) -> NDArray[np.intp]:
-    from scipy.cluster import hierarchy
-
-    return hierarchy.fcluster(hierarchy.linkage(rows, linkage), n_components, "maxclust").astype(np.intp) - 1

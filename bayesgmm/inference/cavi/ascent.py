@@ -35,7 +35,7 @@ BATCH = 8  # columns of the programs that look at no rows
 SETTLED = 3  # laps in a row whose estimate of what is left must be below tol
 NOISE = 16.0  # roundings of the ELBO that a lap may change where it changes nothing
 HOPE = 50.0  # laps at the present pace after which a column must have caught up with what it competes with
-RUNNING, CONVERGED, MAX_STEPS, NON_FINITE, RETIRED = range(5)
+RUNNING, CONVERGED, MAX_STEPS, NON_FINITE, RETIRED, INTERRUPTED = range(6)
 
 
 class Ascent(NamedTuple):

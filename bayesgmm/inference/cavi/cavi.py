@@ -15,7 +15,7 @@ import numpy as np
 
 from bayesgmm.covariances import Natural
 from bayesgmm.inference import start as starting
-from bayesgmm.inference.cavi.ascent import CONVERGED, plug_in
+from bayesgmm.inference.cavi.ascent import CONVERGED, INTERRUPTED, plug_in
 from bayesgmm.inference.cavi.search import Place, Task, occupied, search
 from bayesgmm.inference.cavi.starts import first_naturals, found_naturals
 from bayesgmm.inference.em.result import Status
@@ -25,6 +25,8 @@ from bayesgmm.models import FiniteMixture
 from bayesgmm.posterior.variational import Factors, VariationalPosterior
 
 TOGETHER = 8  # columns of one program: few sizes, so that few are compiled
+STARTS_TOGETHER = 16  # where no moves follow
+ENDS = {CONVERGED: Status.CONVERGED, INTERRUPTED: Status.INTERRUPTED}
 SAMPLE_TOL = 1e-6  # nats a row, of the search on a sample
 
 
@@ -34,7 +36,7 @@ class CAVI:
 
     For normal-inverse-Wishart components and finite, sparse, Dirichlet-process (fixed or Gamma concentration) and
     Pitman-Yor weights; takes row weights. The result is one optimum: fast, its spread too narrow, its number of
-    clusters a point.
+    clusters a point. Ctrl-C keeps the best state found by then, with status ``INTERRUPTED``.
 
     Parameters
     ----------
@@ -81,7 +83,7 @@ class CAVI:
         return self._result(problem, model, rows, place, names, time.perf_counter() - began)
 
     def _task(self, problem: Problem, model: FiniteMixture, rows: Rows, tol: float, n_starts: int) -> Task:
-        together = TOGETHER if self.moves else min(n_starts, TOGETHER)
+        together = TOGETHER if self.moves else min(n_starts, STARTS_TOGETHER)
         return Task(model, rows, tol, self.max_steps, self.moves > 0, together, problem.tell)
 
     def _start(
@@ -96,6 +98,8 @@ class CAVI:
         rows = make_rows(sample[0], model.structure, sample[1])
         task = self._task(problem, model, rows, SAMPLE_TOL, len(found.eta))
         place = search(task, found, sample[0], self.moves, rng)
+        if place.state.status == INTERRUPTED:  # no lap over all rows was made yet: there is nothing to keep
+            raise KeyboardInterrupt
         mixture = plug_in(model, rows.total, place.state.values, place.state.factor, sample[0].shape[1])
         used = np.zeros(model.n_components, bool)
         used[occupied(place.state.values)] = True
@@ -118,7 +122,7 @@ class CAVI:
         order = _by_weight(model, state.values[:, 0], state.factor)
         values = state.values[order]
         d = problem.observed.n_features
-        status = Status.CONVERGED if int(state.status) == CONVERGED else Status.MAX_STEPS
+        status = ENDS.get(int(state.status), Status.MAX_STEPS)
         return VariationalPosterior(
             problem=dataclasses.replace(problem, start=None, progress=None),
             engine=self,

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bayesgmm.covariances import Natural
 from bayesgmm.inference.cavi.ascent import (
     CHUNK,
+    INTERRUPTED,
     NON_FINITE,
     RUNNING,
     Ascent,
@@ -34,10 +35,8 @@ from bayesgmm.models import FiniteMixture
 from bayesgmm.posterior.variational import EMPTY
 
 CHUNK_WORK = 50_000_000  # rows x slots of a chunk of laps
-GROUPS = {
-    40_000: 8,
-    200_000: 4,
-}  # columns of one program, by rows x slots up to which they are worth their padding
+# Columns of one program, by rows x slots up to which they are worth their padding.
+GROUPS = {5_000: 16, 40_000: 8, 200_000: 4}
 PARTS = 8  # of the rows, where
 PARTED_WORK = 1_000_000  # rows x slots are so many: then q follows every part, not every lap
 MERGERS, DELETIONS, SPLITS = 6, 3, 15  # proposals of a round, at most
@@ -71,7 +70,7 @@ class Task(NamedTuple):
 def search(
     task: Task, start: Natural, sample: NDArray[np.float64], patience: int, rng: np.random.Generator
 ) -> Place:
-    """The best of the starts, then what moves made of it.
+    """The best of the starts, then what moves made of it; where interrupted, what was best by then.
 
     Parameters
     ----------
@@ -88,16 +87,25 @@ def search(
         )
     best = int(np.argmax(np.where(np.isfinite(elbo), elbo, -np.inf)))
     place = Place(*ends[best], elbo, ())
+    if any(state.status == INTERRUPTED for state, _ in ends):
+        return _interrupted(place)
     failures = 0
-    while failures < patience:
-        better = _moved(task, place, sample, rng, deterministic=failures == 0)
-        failures = failures + 1 if better is None else 0
-        place = better or place
+    try:
+        while failures < patience:
+            better = _moved(task, place, sample, rng, deterministic=failures == 0)
+            failures = failures + 1 if better is None else 0
+            place = better or place
+    except KeyboardInterrupt:
+        return _interrupted(place)
     return place
 
 
+def _interrupted(place: Place) -> Place:
+    return place._replace(state=place.state._replace(status=np.asarray(INTERRUPTED)))
+
+
 def climbed(task: Task, start: Natural, floor: float) -> list[tuple[Ascent, list[float]]]:
-    """Every column's last state on the host and its ELBOs."""
+    """Every column's last state on the host and its ELBOs; of starts, where interrupted, those that have one."""
     c = start.eta.shape[0]
     size = _group_size(task)
     out = []
@@ -105,6 +113,8 @@ def climbed(task: Task, start: Natural, floor: float) -> list[tuple[Ascent, list
         out += _climb_group(task, _columns(start, np.arange(first, min(first + size, c))), size, floor)
         if floor == -np.inf:
             task.tell("CAVI", min(first + size, c), c)
+        if out[-1][0].status == INTERRUPTED:
+            break
     return out
 
 
@@ -131,10 +141,15 @@ def _climb_group(task: Task, start: Natural, size: int, floor: float) -> list[tu
         np.asarray(int(np.clip(CHUNK_WORK // (_work(task) * size), 4, CHUNK))),
     )
     history: list[list[float]] = [[] for _ in range(n)]
-    while np.any(state.status == RUNNING):
-        state, chunk = advance(task.model, task.rows, state, settings)
-        for column, values in zip(history, chunk.T, strict=False):
-            column.extend(values[np.isfinite(values)].tolist())
+    try:
+        while np.any(state.status == RUNNING):
+            state, chunk = advance(task.model, task.rows, state, settings)
+            for column, values in zip(history, chunk.T, strict=False):
+                column.extend(values[np.isfinite(values)].tolist())
+    except KeyboardInterrupt:
+        if floor > -np.inf or not np.any(np.isfinite(state.elbo)):
+            raise
+        state = state._replace(status=np.full(size, INTERRUPTED))
     return [(_columns(state, i), history[i]) for i in range(n)]
 
 

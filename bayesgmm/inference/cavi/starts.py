@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bayesgmm.covariances import Natural
 from bayesgmm.inference.cavi.ascent import naturals
 from bayesgmm.inference.problem import Problem
-from bayesgmm.inference.start import labels_to_one_hot, start_labels
+from bayesgmm.inference.start import Trees, labels_to_one_hot, start_labels
 from bayesgmm.models import FiniteMixture
 
 PIECE = 65_536  # rows whose features are held at once
@@ -41,10 +41,11 @@ def found_naturals(
     """
     numbers = _numbers(model, len(rows))
     chosen = [numbers[i % len(numbers)] for i in range(n_init)]
+    trees = Trees(rows)
     labels = [
         each
         for number in dict.fromkeys(chosen)
-        for each in start_labels(rows, number, chosen.count(number), rng)[: chosen.count(number)]
+        for each in start_labels(rows, number, chosen.count(number), rng, trees)[: chosen.count(number)]
     ]
     return naturals_of_labels(model, rows, sample_weight, labels)
 

@@ -49,6 +49,7 @@ def climb(
     sound: Callable[[Mixture], NDArray[np.bool_]],
     tell: Callable[[str, int, int], None],
     margin: float = 0.0,
+    floor: float = -np.inf,
 ) -> tuple[Climb, list[list[float]]]:
     """Run every column to its end.
 
@@ -58,6 +59,7 @@ def climb(
     races : columns of each model; within one, a start that cannot overtake the leader is retired
     sound : whether mixtures are free of spikes; only a sound leader retires others
     margin : nats by which a column must be behind, beyond what it may still gain, to be retired
+    floor : objective below which no start is of use
 
     Returns
     -------
@@ -73,7 +75,7 @@ def climb(
     history: list[list[float]] = [[] for _ in range(state.objective.size)]
     immune = np.zeros(state.objective.size, bool)
     with ThreadPoolExecutor(programs_at_once(MOST_GROUPS)) as pool:
-        while (running := _running(state, races, sound, immune)).size:
+        while (running := _running(state, races, sound, immune, floor)).size:
             groups = [running[first : first + size] for first in range(0, running.size, size)]
             run = functools.partial(_run_group, structure, rows, state, size, prior, settings)
             for columns, (part, chunk) in zip(groups, list(pool.map(run, groups)), strict=True):
@@ -81,7 +83,7 @@ def climb(
                 for column, values in zip(columns, chunk.T, strict=False):
                     history[column].extend(values[np.isfinite(values)])
             for race in races:
-                _retire(state, race, sound, margin, immune[race])
+                _retire(state, race, sound, margin, floor, immune[race])
             tell("EM", int(np.sum(state.status != RUNNING)), state.status.size)
     return state, history
 
@@ -109,7 +111,9 @@ def put_columns(state: Climb, part: Climb, columns: NDArray[np.intp]) -> Climb:
     return jax.tree.map(put, state, part)
 
 
-def _running(state: Climb, races: Sequence[slice], sound, immune: NDArray[np.bool_]) -> NDArray[np.intp]:
+def _running(
+    state: Climb, races: Sequence[slice], sound, immune: NDArray[np.bool_], floor: float
+) -> NDArray[np.intp]:
     """Columns still to climb. A retired one runs on, for good, if those it was retired for ended below it."""
     for race in races:
         status = state.status[race]
@@ -117,7 +121,8 @@ def _running(state: Climb, races: Sequence[slice], sound, immune: NDArray[np.boo
             eligible = np.isfinite(state.objective[race]) & sound(columns_of(state, race).mixture)
             objective = np.where(eligible, state.objective[race], -np.inf)
             ended = np.isin(status, (CONVERGED, MAX_STEPS))
-            revived = (status == RETIRED) & (objective > np.max(np.where(ended, objective, -np.inf)))
+            reached = max(floor, np.max(np.where(ended, objective, -np.inf)))
+            revived = (status == RETIRED) & (objective > reached)
             status[revived] = RUNNING
             immune[race] |= revived
     return np.flatnonzero(state.status == RUNNING)
@@ -128,6 +133,7 @@ def _retire(
     race: slice,
     sound: Callable[[Mixture], NDArray[np.bool_]],
     margin: float,
+    floor: float,
     immune: NDArray[np.bool_],
 ) -> None:
     """Stop columns whose estimated limit, taken generously, lies below what a sound column has reached."""
@@ -135,7 +141,7 @@ def _retire(
     status = state.status[race]
     if not np.any(status == RUNNING):
         return
-    leader = np.max(np.where(sound(columns_of(state, race).mixture), objective, -np.inf))
+    leader = max(floor, np.max(np.where(sound(columns_of(state, race).mixture), objective, -np.inf)))
     hope = np.where(np.isfinite(objective), 10.0 * state.remaining[race], 0.0)
     behind = objective + hope + margin < leader
     status[(status == RUNNING) & behind & ~immune] = RETIRED

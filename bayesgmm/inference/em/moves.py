@@ -53,19 +53,19 @@ def with_moves(
     failures = 0
     while failures < patience:
         best = _best(state, sound)
-        if (
-            not np.isfinite(state.objective[best])
-            or np.sum(np.isfinite(state.mixture.log_weights[best])) == 1
-        ):
-            break
         mixture = jax.tree.map(lambda leaf, best=best: leaf[best], state.mixture)
+        if not np.isfinite(state.objective[best]) or _n_used(mixture) == 1:
+            break
+        needed = state.objective[best] + GAIN * float(rows.total_weight)
         start = jax.tree.map(
             lambda one, more: np.concatenate([one[None], more]), mixture, candidates(mixture, sample, rng)
         )
         race = [slice(0, start.means.shape[0])]
-        climbed, steps = climb(mixture.structure, rows, start, prior, settings, race, sound, lambda *_: None)
+        climbed, steps = climb(
+            mixture.structure, rows, start, prior, settings, race, sound, lambda *_: None, floor=needed
+        )
         there = _best(climbed, sound)
-        if climbed.objective[there] > state.objective[best] + GAIN * float(rows.total_weight):
+        if climbed.objective[there] > needed:
             new = columns_of(climbed, np.array([there]))
             state = jax.tree.map(lambda *leaves: np.concatenate(leaves), state, new)
             history, failures = [*history, steps[there]], 0
@@ -79,6 +79,14 @@ def _best(state: Climb, sound: Callable[[Mixture], NDArray[np.bool_]]) -> int:
     return int(np.argmax(np.where(eligible, state.objective, -np.inf)))
 
 
+def _n_used(mixture: Mixture) -> int:
+    return int(np.sum(np.isfinite(mixture.log_weights)))
+
+
+def _n_candidates(n_used: int) -> int:
+    return int(np.clip(8 * ((n_used + 1) // 2) - 1, *CANDIDATES))
+
+
 def candidates(mixture: Mixture, rows: NDArray[np.float64], rng: np.random.Generator) -> Mixture:
     """Mixtures (C, K) near a mixture (K,), some split and merged where K allows, the rest shaken.
 
@@ -89,7 +97,7 @@ def candidates(mixture: Mixture, rows: NDArray[np.float64], rng: np.random.Gener
     """
     responsibilities = _responsibilities(mixture, rows)
     triples = _triples(mixture, responsibilities)
-    total = int(np.clip(8 * ((mixture.n_components + 1) // 2) - 1, *CANDIDATES))
+    total = _n_candidates(_n_used(mixture))
     n_moved = total - SHAKEN if triples else 0
     chosen = rng.permutation(np.resize(rng.permutation(len(triples)), n_moved)) if triples else []
     out = [_split_merged(mixture, *triples[i], rng) for i in chosen]

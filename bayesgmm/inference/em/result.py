@@ -27,6 +27,7 @@ class Status(enum.Enum):
 
     CONVERGED = "converged: the estimated remaining gain is below tol"
     MAX_STEPS = "stopped at max_steps before convergence: raise max_steps or loosen tol"
+    INTERRUPTED = "interrupted: the best state until then is kept"
     NON_FINITE = "no start gave a finite likelihood: raise reg_covar, or use EM(objective='posterior')"
 
     @property
