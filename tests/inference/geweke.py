@@ -16,7 +16,8 @@ import scipy.stats
 
 from bayesgmm.compiled import quick_options
 from bayesgmm.float64 import in_float64, to_device
-from bayesgmm.inference.gibbs.sweep import ChainState, sweep
+from bayesgmm.inference.gibbs.state import ChainState
+from bayesgmm.inference.gibbs.sweep import sweep
 from bayesgmm.kernel import Rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models.components.own_scale import scale_from_site
@@ -63,20 +64,19 @@ def simulated_rows(state, key):
 
 
 @in_float64
-def forward_and_chained(prior, sampler, keys):
+def forward_and_chained(prior, sampler, keys, moves=False):
     """Statistics (chains, ...) of prior draws, and of other prior draws after N_STEPS of rows and sweeps."""
-    return jax.jit(_forward_and_chained, compiler_options=QUICKLY_COMPILED)(
-        to_device(prior), to_device(sampler), keys
-    )
+    run = functools.partial(_forward_and_chained, moves=moves)
+    return jax.jit(run, compiler_options=QUICKLY_COMPILED)(to_device(prior), to_device(sampler), keys)
 
 
-def _forward_and_chained(prior, sampler, keys):
+def _forward_and_chained(prior, sampler, keys, moves):
     def moved(state, key):
         def step(state, key):
             key_rows, key_sweep = jax.random.split(key)
             rows = simulated_rows(state, key_rows)
-            after, _ = sweep(sampler, rows, jax.tree.map(lambda a: a[None], state), key_sweep)
-            return jax.tree.map(lambda a, b: a[0].astype(b.dtype), after, state), None
+            swept = sweep(sampler, rows, jax.tree.map(lambda a: a[None], state), key_sweep, moves)
+            return jax.tree.map(lambda a, b: a[0].astype(b.dtype), swept.state, state), None
 
         return jax.lax.scan(step, state, jax.random.split(key, N_STEPS))[0]
 
@@ -112,10 +112,10 @@ def statistics(state, reordered):
     return out | {name: jnp.ravel(value)[0] for name, value in hyper.items()}
 
 
-def smallest_p_value(prior, sampler=None, n_chains=4000, seed=0):
+def smallest_p_value(prior, sampler=None, n_chains=4000, seed=0, moves=False):
     """The smallest Kolmogorov-Smirnov p-value over the statistics, and its name."""
     keys = jax.random.split(jax.random.key(seed), 2 * n_chains)
-    forward, chained = forward_and_chained(prior, prior if sampler is None else sampler, keys)
+    forward, chained = forward_and_chained(prior, prior if sampler is None else sampler, keys, moves)
     p_values = {
         name: scipy.stats.ks_2samp(np.asarray(forward[name], float), np.asarray(chained[name], float)).pvalue
         for name in forward

@@ -50,14 +50,21 @@ QUICK = {"finite,K=3,alpha=1"}
 THIN = {"finite,K=3,alpha=0.333333": 30}  # rarely moves between two clusters and three
 
 
+MOVES = ("DP,alpha=1.0", "MFM,K~U{1..30},gamma=1")
+
+
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[] if n in QUICK else [pytest.mark.slow]) for n in ORACLE]
+    ("name", "moves"),
+    [
+        *(pytest.param(n, False, marks=[] if n in QUICK else [pytest.mark.slow]) for n in ORACLE),
+        *(pytest.param(n, True, marks=pytest.mark.slow) for n in MOVES),
+    ],
 )
-def test_partitions_of_nine_rows(oracle, name):
+def test_partitions_of_nine_rows(oracle, name, moves):
     """P(K+) within .01 and similarities within .02 of the exact ones: three Monte Carlo errors and more."""
     given = oracle["prior_NIW"]
     prior = NormalInverseWishart(given["m0"], given["kappa0"], given["nu0"], given["Psi0"])
-    engine = bg.Gibbs(num_chains=16, num_samples=2000, thin=THIN.get(name, 6))
+    engine = bg.Gibbs(num_chains=16, num_samples=2000, thin=THIN.get(name, 6), split_merge=moves)
     post = bg.fit(np.array(oracle["data"]), ORACLE[name](prior), engine, random_state=1)
     exact = oracle["models"][name]
     found = post.n_clusters_table["probability"].reindex(range(1, 10), fill_value=0.0)
@@ -173,8 +180,11 @@ def four_groups(n=15):
     return np.concatenate([rng.normal(size=(n, 2)) + c for c in centres])
 
 
-def test_a_truncation_that_is_too_small_is_said_to_be():
-    engine = bg.Gibbs(num_chains=2, num_warmup=100, num_samples=100)
+@pytest.mark.parametrize(
+    "engine", [bg.Gibbs(num_chains=2, num_warmup=100, num_samples=100), bg.CAVI()], ids=["Gibbs", "CAVI"]
+)
+def test_a_truncation_that_is_too_small_is_said_to_be(engine):
+    """Four groups, two sticks."""
     post = bg.fit(four_groups(), models.dirichlet_process_mixture(2), engine, random_state=0)
     assert any("The last of the 2 sticks" in words for words in post.warnings)
 

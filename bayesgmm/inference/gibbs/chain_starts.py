@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from bayesgmm.covariances import Array
 from bayesgmm.inference.em.em import EM, fit_many
 from bayesgmm.inference.em.result import EMResult
-from bayesgmm.inference.gibbs.sweep import ChainState
+from bayesgmm.inference.gibbs.state import ChainState
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.start import mixtures_from_labels
 from bayesgmm.models import FiniteMixture, finite_mixture

@@ -18,7 +18,9 @@ from bayesgmm.inference.checkpoint import Checkpoint
 from bayesgmm.inference.chunks import FEWEST, Length, run_chunks
 from bayesgmm.inference.clock import Clock
 from bayesgmm.inference.gibbs.chain_starts import em_start, first_states, starting_labels
-from bayesgmm.inference.gibbs.sweep import ChainState, log_prior, sweep
+from bayesgmm.inference.gibbs.split_merge import applies
+from bayesgmm.inference.gibbs.state import ChainState
+from bayesgmm.inference.gibbs.sweep import log_prior, sweep
 from bayesgmm.inference.problem import Problem
 from bayesgmm.kernel import Rows, make_rows
 from bayesgmm.models import FiniteMixture
@@ -26,6 +28,7 @@ from bayesgmm.posterior.assemble import assemble
 from bayesgmm.posterior.posterior import Posterior
 
 CHUNK = 100  # kept draws between two looks from the host
+MANY_ROWS = 1000  # from which on split-merge moves are made unless told otherwise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,16 +47,24 @@ class Gibbs:
     num_warmup : draws a chain that are thrown away first
     num_samples : draws a chain that are kept
     thin : sweeps for each draw
+    split_merge : whether every sweep proposes to split a cluster or to merge two (:mod:`.split_merge`); if None, from
+        1000 rows on, since few rows find their way one by one, and the moves more than double the time to compile.
+        A split needs an empty slot: sparse, Dirichlet-process and Pitman-Yor mixtures and those of a random number of
+        components have some, a finite mixture where it has missed a group. Tied covariances allow no moves.
+        ``sample_stats`` then holds ``split_merge_accepted``, the share of each draw's moves that were accepted.
     """
 
     num_chains: int = 4
     num_warmup: int = 500
     num_samples: int = 2000
     thin: int = 1
+    split_merge: bool | None = None
 
     resumes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        if self.split_merge not in (None, True, False):
+            raise TypeError(f"Expected split_merge to be True, False or None; got {self.split_merge!r}.")
         for name, least in (("num_chains", 1), ("num_warmup", 0), ("num_samples", FEWEST), ("thin", 1)):
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
@@ -80,9 +91,16 @@ class Gibbs:
         kept = _without_unused_slots(kept, start.n_components)
         hyper = _in_user_units(problem, kept.state)
         stats = {"lp": kept.log_prior + kept.log_likelihood}
+        if self.moves(problem):
+            stats["split_merge_accepted"] = kept.accepted
         return assemble(
             problem, self, start, kept.state.mixture, stats, {}, clock.seconds, hyper=hyper, remarks=remarks
         )
+
+    def moves(self, problem: Problem) -> bool:
+        """Whether split-merge moves are made."""
+        wanted = problem.observed.n_rows >= MANY_ROWS if self.split_merge is None else bool(self.split_merge)
+        return wanted and applies(problem.model)
 
 
 class Draws(NamedTuple):
@@ -91,6 +109,7 @@ class Draws(NamedTuple):
     state: ChainState
     log_likelihood: Array
     log_prior: Array
+    accepted: Array
 
 
 def _sample(
@@ -98,13 +117,14 @@ def _sample(
 ) -> tuple[Draws, tuple[str, ...]]:
     """The draws (chains, draws, ...) in standardised units, on the host, and words on how it went."""
     model, rows, state, key = _begin(engine, problem, start)
+    moves = engine.moves(problem)
 
     def advance(state: ChainState, done: int) -> tuple[ChainState, Draws]:
-        return _advance(model, rows, state, key, np.asarray(done), np.asarray(engine.thin))
+        return _advance(model, rows, state, key, np.asarray(done), np.asarray(engine.thin), moves)
 
     saved = None
     if checkpoint is not None:
-        saved = checkpoint.load(state, Draws(state, np.zeros(()), np.zeros(())))
+        saved = checkpoint.load(state, Draws(state, *np.zeros(3)))
     length = Length(engine.num_warmup, engine.num_samples, CHUNK)
     _, kept, remarks = run_chunks(problem, "Gibbs", advance, state, length, clock, checkpoint, saved)
     clock.lap("sampling")
@@ -124,7 +144,7 @@ def _begin(engine: Gibbs, problem: Problem, start: Any) -> tuple[FiniteMixture, 
 @in_float64
 @compiled
 def _advance(
-    model: FiniteMixture, rows: Rows, state: ChainState, key: Array, done: Array, thin: Array
+    model: FiniteMixture, rows: Rows, state: ChainState, key: Array, done: Array, thin: Array, moves: bool
 ) -> tuple[ChainState, Draws]:
     """CHUNK draws of every chain (draws, chains, ...); one program serves warm-up and sampling.
 
@@ -134,12 +154,14 @@ def _advance(
 
     def draw(state: ChainState, number: Array) -> tuple[ChainState, Draws]:
         def one(i: Array, carry: tuple) -> tuple:
-            before, _, _ = carry
-            return *sweep(model, rows, before, jax.random.fold_in(key, number * thin + i)), before
+            before, accepted = carry[0], carry[3]
+            swept = sweep(model, rows, before, jax.random.fold_in(key, number * thin + i), moves)
+            return swept.state, swept.log_likelihood, before, accepted + swept.accepted / thin
 
-        nothing = jnp.zeros(state.mixture.log_weights.shape[0], state.mixture.means.dtype)
-        after, log_likelihood, before = lax.fori_loop(0, thin, one, (state, nothing, state))
-        return after, Draws(before, log_likelihood, log_prior(model, before))
+        none = jnp.zeros(state.mixture.log_weights.shape[0], state.mixture.means.dtype)
+        start = (state, none, state, none)
+        after, log_likelihood, before, accepted = lax.fori_loop(0, thin, one, start)
+        return after, Draws(before, log_likelihood, log_prior(model, before), accepted)
 
     return lax.scan(draw, state, done + jnp.arange(CHUNK))
 

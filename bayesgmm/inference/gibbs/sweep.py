@@ -1,7 +1,8 @@
 """One Gibbs sweep on the kernel: allocations, then hyperparameters, weights and components given them.
 
 Chains are the columns of the kernel's product; what follows it is written for one chain and vectorised once. The state
-holds no allocations: a sweep begins by drawing them, keeps their statistics only, and forgets them.
+holds no allocations: a sweep begins by drawing them, and keeps their statistics only. (They themselves are kept where a
+split-merge move is to change them, until it has.)
 """
 
 from __future__ import annotations
@@ -9,32 +10,40 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax
-from jaxtyping import Float
+import jax.numpy as jnp
+from jaxtyping import Bool, Float
 
 from bayesgmm.covariances import Array
+from bayesgmm.inference.gibbs.labelled import draw_labels
+from bayesgmm.inference.gibbs.split_merge import split_merge
+from bayesgmm.inference.gibbs.state import ChainState
 from bayesgmm.kernel import Rows, drawn_statistics
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 
 
-class ChainState(NamedTuple):
-    """Where the chains are: mixtures (C, K, ...), and hyperparameters by name (C, ...).
+class Swept(NamedTuple):
+    """The state after a sweep, the log-likelihood (C,) of that before it, and whether its move was accepted (C,)."""
 
-    Absent components have log weight minus infinity and parameters that stand for nothing.
-    """
-
-    mixture: Mixture
-    weights: dict[str, Array]
-    components: dict[str, Array]
+    state: ChainState
+    log_likelihood: Float[Array, " c"]
+    accepted: Bool[Array, " c"]
 
 
-def sweep(
-    model: FiniteMixture, rows: Rows, state: ChainState, key: Array
-) -> tuple[ChainState, Float[Array, " c"]]:
-    """The state after one sweep, and the log-likelihood (C,) of the state before it."""
+def sweep(model: FiniteMixture, rows: Rows, state: ChainState, key: Array, moves: bool = False) -> Swept:
+    """Allocations, with ``moves`` a split-merge move of them, and everything else."""
     key_allocations, key_rest = jax.random.split(key)
-    drawn = drawn_statistics(model.structure, state.mixture.natural(), rows, key_allocations)
-    return given_allocations(model, rows, state, drawn.values, key_rest), drawn.log_likelihood
+    natural = state.mixture.natural()
+    if not moves:
+        drawn = drawn_statistics(model.structure, natural, rows, key_allocations)
+        after = given_allocations(model, rows, state, drawn.values, key_rest)
+        return Swept(after, drawn.log_likelihood, jnp.zeros(drawn.log_likelihood.shape, bool))
+    key_move, key_rest = jax.random.split(key_rest)
+    drawn = draw_labels(model.structure, natural, rows, key_allocations)
+    moved = split_merge(model, rows, drawn, state, key_move)
+    between = state._replace(mixture=moved.mixture)
+    after = given_allocations(model, rows, between, moved.statistics, key_rest)
+    return Swept(after, drawn.log_likelihood, moved.accepted)
 
 
 def given_allocations(
