@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +14,8 @@ from bayesgmm.cli import command
 from bayesgmm.cli.progress import Progress, shown
 from bayesgmm.cli.select import selection_records
 from bayesgmm.cli.sweep import sweep
+
+PICTURES = (".png", ".svg", ".pdf")
 
 
 @click.command()
@@ -28,9 +31,15 @@ from bayesgmm.cli.sweep import sweep
     is_flag=True,
     help="Ask every method for the number of components: evidences, and four priors that leave it open (minutes).",
 )
+@click.option(
+    "--folds",
+    type=click.IntRange(min=2),
+    help="Also compare held-out densities: fit everything anew to all but one of so many folds, in turn.",
+)
 @click.option("--no-nuts", is_flag=True, help="Stop after EM: faster, but its parameters are taken as sure.")
 @command.seed_option
 @click.option("--report", metavar="FILE", help="Write an HTML page with plots and plain words.")
+@click.option("--plot", metavar="FILE", help="Write the picture of the comparison: .png, .svg or .pdf.")
 @command.format_option
 @command.computing
 def compare(
@@ -42,9 +51,11 @@ def compare(
     chains: int,
     samples: int,
     consensus: bool,
+    folds: int | None,
     no_nuts: bool,
     seed: int,
     report: str | None,
+    plot: str | None,
     form: str,
 ) -> None:
     """Choose a mixture for DATA, sample its posterior, and say how sure it is.
@@ -53,21 +64,49 @@ def compare(
     samples the posterior of the chosen model, and so of the partition of the rows.
     """
     command.check_folder(report)
+    _check_picture(plot)
     with shown() as progress:
         selection = sweep(progress, data, columns, max_components, structures, criterion, seed)
         em = selection.best
         posterior = None if no_nuts else _sample(progress, em, chains, samples, seed)
         partition = _partition(progress, em if posterior is None else posterior, seed)
-        how_many = _how_many(progress, selection, consensus, seed)
-        with progress.phase("comparison"):
-            from bayesgmm.criteria.compare import compare as compare_fits
-
-            comparison = compare_fits({"EM": em} if posterior is None else {"EM": em, "NUTS": posterior})
+        how_many = _how_many(progress, selection, posterior, consensus, seed)
+        comparison = _compared(progress, {"EM": em, "NUTS": posterior}, folds, seed)
+        if plot is not None:
+            _draw(progress, comparison, plot)
         if report is not None:
             _report(progress, report, selection, em, posterior, comparison, partition, how_many, data, seed)
     click.echo(_told(selection, em, posterior, comparison, partition, how_many, form))
-    if report is not None:
-        click.echo(f"wrote {report}", err=True)
+    for written in filter(None, (plot, report)):
+        click.echo(f"wrote {written}", err=True)
+
+
+def _check_picture(path: str | None) -> None:
+    """Refuse a picture that could not be written, before anything is computed."""
+    command.check_folder(path)
+    if path is not None and Path(path).suffix.lower() not in PICTURES:
+        raise ValueError(f"Expected a picture's name to end in {', '.join(PICTURES)}; got {path!r}.")
+
+
+def _compared(progress: Progress, fits: dict[str, Any], folds: int | None, seed: int) -> Any:
+    """The fits that there are side by side."""
+    with progress.phase("comparison") as advance:
+        from bayesgmm.criteria.compare import compare as compare_fits
+
+        there = {name: fit for name, fit in fits.items() if fit is not None}
+        return compare_fits(
+            there, folds=folds, random_state=seed, progress=lambda _, done, total: advance(done, total)
+        )
+
+
+def _draw(progress: Progress, comparison: Any, path: str) -> None:
+    with progress.phase("picture"):
+        import matplotlib
+
+        matplotlib.use("Agg")
+        from bayesgmm.plots import comparison as draw
+
+        draw(comparison)[0, 0].figure.savefig(Path(path).expanduser(), dpi=150)
 
 
 def _sample(progress: Progress, em: Any, chains: int, samples: int, seed: int) -> Any:
@@ -94,7 +133,7 @@ def _partition(progress: Progress, fit: Any, seed: int) -> Any:
         return found
 
 
-def _how_many(progress: Progress, selection: Any, consensus: bool, seed: int) -> Any:
+def _how_many(progress: Progress, selection: Any, posterior: Any, consensus: bool, seed: int) -> Any:
     """What the criteria say of the number of components, and whether components are clusters; or every method."""
     with progress.phase("how many") as advance:
         if consensus:
@@ -104,7 +143,8 @@ def _how_many(progress: Progress, selection: Any, consensus: bool, seed: int) ->
         from bayesgmm.criteria.guard import misspecification_guard
         from bayesgmm.criteria.k_table import k_table
 
-        return k_table(selection, guard=misspecification_guard(selection, random_state=seed))
+        guard = misspecification_guard(selection, posterior=posterior, random_state=seed)
+        return k_table(selection, guard=guard)
 
 
 def _report(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, Int
 
-from bayesgmm.data import as_data, check_fit, check_sample_weight
+from bayesgmm.data import Data, as_data, check_fit, check_sample_weight
 from bayesgmm.inference.em.em import EM
 from bayesgmm.inference.fit import fit
 from bayesgmm.inference.progress import progress_reporter
@@ -114,11 +114,10 @@ def cross_validate(
         for fold in range(int(n_folds)):
             out = folds == fold
             own = None if sample_weight is None else weight[~out]
-            seen = fit(
-                rows[~out], model, EM() if engine is None else engine, sample_weight=own, random_state=seed
-            )
-            elpd_i[out] = seen.score_samples(rows[out])
-            fits.append(seen)
+            seen = Data(rows[~out], data.feature_names, data.name)
+            found = fit(seen, model, EM() if engine is None else engine, sample_weight=own, random_state=seed)
+            elpd_i[out] = found.score_samples(rows[out])
+            fits.append(found)
             if report is not None:
                 report("cross-validation", fold + 1, int(n_folds))
     return CrossValidation(elpd_i, weight, folds, tuple(fits), time.perf_counter() - began)

@@ -49,9 +49,15 @@ class Finished:
         if self.folder is None or not self._path(covariance_type, n_components).exists():
             return None
         path = self._path(covariance_type, n_components)
-        fit = load(path)
+        try:
+            fit = load(path)
+        except ValueError as error:
+            raise ValueError(
+                f"{error} It is a cell of the checkpoint: delete it, and it is fitted anew."
+            ) from error
         same = {
             "rows": np.array_equal(fit.observed.rows, self.data.rows),
+            "feature names": fit.observed.feature_names == self.data.feature_names,
             "row weights": np.array_equal(fit.sample_weight, self.sample_weight),
             "engine": fit.engine == self.engine,
             "random_state": fit.seed == self.seed,

@@ -5,34 +5,34 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesgmm.criteria.guard import MisspecificationGuard
 from bayesgmm.criteria.information import CRITERIA
-from bayesgmm.criteria.likelihood_ratio import LEVEL, LikelihoodRatioTest
-from bayesgmm.criteria.predictive import elpd_difference
+from bayesgmm.criteria.k_answers import (
+    CLUSTERS,
+    COMPONENTS,
+    MAXIMA,
+    Answer,
+    criterion_labels,
+    of_criterion,
+    of_elpds,
+    of_posterior,
+    of_tests,
+    tables_of,
+)
+from bayesgmm.criteria.likelihood_ratio import LikelihoodRatioTest
+from bayesgmm.criteria.model_weights import check_elpds
+from bayesgmm.criteria.predictive import n_high_khat
 from bayesgmm.criteria.select import Selection
 from bayesgmm.tables import markdown_table, text_table
 
 if TYPE_CHECKING:
     import pandas
 
-COMPONENTS, CLUSTERS = "components", "clusters"
-MASS = 0.9  # of a posterior, in the smallest set of numbers that is not ruled out
 NEAR_PRIOR = 0.25  # total variation from the prior below which a posterior says what the prior said
-SMALL_ELPD = 4.0  # differences of elpd that are none (Sivula, Magnusson & Vehtari 2020)
-
-
-class Answer(NamedTuple):
-    """What a method says: of what, its best number, those it does not rule out, and the reason in words."""
-
-    method: str
-    of: str
-    best: int
-    plausible: tuple[int, ...]
-    words: str
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -77,12 +77,15 @@ class KTable:
         if not said:
             return ""
         best, agreed = sorted({a.best for a in said}), self.agreed(of)
+        names = ", ".join(a.method for a in said)
+        one = f": one opinion, since all of them judge the same {said[0].basis}"
+        one = one if said[0].basis and len({a.basis for a in said}) == 1 else ""
         if len(said) == 1:
             return f"{of}: {_numbers(said[0].plausible)}, by {said[0].method} alone."
         if len(best) == 1 and len(agreed) == 1:
-            return f"{of}: {best[0]}, the choice of all {len(said)} methods ({', '.join(a.method for a in said)})."
+            return f"{of}: {best[0]}, the choice of all {len(said)} methods ({names}){one}."
         if len(agreed) == 1:
-            return f"{of}: {agreed[0]} is the one number that is plausible to all {len(said)} methods."
+            return f"{of}: {agreed[0]} is the one number that is plausible to all {len(said)} methods{one}."
         spread = f"the methods choose {', '.join(map(str, best))}"
         rest = f"plausible to all: {', '.join(map(str, agreed)) or 'none'}"
         return f"{of}: the data do not determine the number; {spread}; {rest}."
@@ -137,10 +140,10 @@ def k_table(
     selection: Any = None,
     *,
     guard: Any = None,
-    tests: Sequence[Any] = (),
-    elpds: Mapping[int, Any] | None = None,
+    tests: Any = (),
+    elpds: Any = None,
     evidence: Any = None,
-    posteriors: Mapping[str, Any] | None = None,
+    posteriors: Any = None,
 ) -> KTable:
     """Set side by side what methods say of the number of components (K) and of clusters (K+).
 
@@ -168,116 +171,86 @@ def k_table(
     """
     answers: list[Answer] = []
     tables: dict[str, Any] = {}
-    for what, kind, value in (("selection", Selection, selection), ("guard", MisspecificationGuard, guard)):
-        if value is not None and not isinstance(value, kind):
-            raise TypeError(f"Expected {what} to be a {kind.__name__}; got {type(value).__name__}.")
+    _check(selection, guard, tests, elpds, evidence, posteriors)
     if selection is not None:
-        answers += [found for name in CRITERIA if (found := _of_criterion(selection, name)) is not None]
+        answers += [found for name in CRITERIA if (found := of_criterion(selection, name)) is not None]
     if tests:
-        answers.append(_of_tests(tests))
+        answers.append(of_tests(tests))
     if elpds:
-        answers.append(_of_elpds(elpds))
+        answers.append(of_elpds(elpds))
     if evidence is not None:
         tables["evidence (K)"] = evidence
     for name, posterior in (posteriors or {}).items():
-        tables |= _tables_of(name, posterior)
-    answers += [_of_posterior(name, table) for name, table in tables.items()]
+        tables |= tables_of(name, posterior)
+    answers += [of_posterior(name, table) for name, table in tables.items()]
     if guard is not None:
         k = guard.n_clusters
         answers.append(
-            Answer("merging", CLUSTERS, k, (k,), f"{guard.n_components} components, merged by overlap")
+            Answer(
+                "merging", CLUSTERS, k, (k,), f"{guard.n_components} components, merged by overlap", MAXIMA
+            )
         )
     if not answers:
         raise ValueError("Expected something to compare, such as selection=bayesgmm.select(x); got nothing.")
-    return KTable(tuple(answers), tables, guard, _cautions(selection, answers, evidence, posteriors or {}))
+    return KTable(
+        tuple(answers), tables, guard, _cautions(selection, answers, elpds, evidence, posteriors or {})
+    )
+
+
+def _check(selection: Any, guard: Any, tests: Any, elpds: Any, evidence: Any, posteriors: Any) -> None:
+    """Refuse what is not what it should be."""
+    for what, kind, value in (("selection", Selection, selection), ("guard", MisspecificationGuard, guard)):
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(f"Expected {what} to be a {kind.__name__}; got {type(value).__name__}.")
+    if not isinstance(tests, Sequence) or not all(isinstance(t, LikelihoodRatioTest) for t in tests):
+        raise TypeError(f"Expected tests to be a list of what likelihood_ratio_test returned; got {tests!r}.")
+    if elpds is not None:
+        check_elpds(elpds, "K")
+        others = [k for k in elpds if isinstance(k, bool) or not isinstance(k, int | np.integer)]
+        if others:
+            raise TypeError(f"Expected elpds by number of components; got {others[0]!r} as one.")
+    if evidence is not None and not {"probability", "prior"} <= set(getattr(evidence, "columns", ())):
+        raise TypeError(
+            "Expected evidence to be the table that k_posterior makes of evidences, with probability and prior; got "
+            f"{type(evidence).__name__}."
+        )
+    if posteriors is not None and not isinstance(posteriors, Mapping):
+        raise TypeError(f"Expected posteriors by name; got {type(posteriors).__name__}.")
 
 
 def _cautions(
-    selection: Any, answers: Sequence[Answer], evidence: Any, posteriors: Mapping[str, Any]
+    selection: Any, answers: Sequence[Answer], elpds: Any, evidence: Any, posteriors: Mapping[str, Any]
 ) -> tuple[str, ...]:
-    """Which answers are not to be trusted: the end of the sweep, and chains or bridges that warn."""
+    """Which answers are not to be trusted: the end of the sweep, high k-hats, and chains or bridges that warn."""
     out = []
     if selection is not None:
         most = max(k for _, k in selection.fits)
-        chosen = [a.method for a in answers if a.best == most and a.method in _labels()]
+        chosen = [a.method for a in answers if a.best == most and a.method in criterion_labels()]
         if chosen and most > min(k for _, k in selection.fits):
             out.append(f"{', '.join(chosen)} chose the largest number tried, {most}: try more.")
+    out += _high_khats(elpds or {})
     out += list(getattr(evidence, "attrs", {}).get("warnings", ()))
     for name, posterior in posteriors.items():
         out += of_chains(name, posterior)
     return tuple(out)
 
 
+def _high_khats(elpds: Mapping[int, Any]) -> list[str]:
+    """For which K importance sampling failed, in one sentence."""
+    failed = {k: bad for k, elpd in elpds.items() if (bad := n_high_khat(elpd))}
+    if not failed:
+        return []
+    where = ", ".join(f"K = {k} ({bad} row{'s' * (bad > 1)})" for k, bad in failed.items())
+    return [
+        f"held-out density: k-hat is high for {where}: elpd is too high there by an unknown amount; "
+        "bayesgmm.loo(posterior, refit=True) samples anew without such rows."
+    ]
+
+
 def of_chains(name: str, posterior: Any) -> list[str]:
     """What is wrong with the chains of a posterior, by name, in the first of their own warnings; empty if sound."""
     report = posterior.diagnostics()
     return [] if report.ok else [f"{name}: do not rely on it. {report.warnings[0]}"]
-
-
-def _labels() -> set[str]:
-    return {criterion.label for criterion in CRITERIA.values()}
-
-
-def _of_criterion(selection: Selection, name: str) -> Answer | None:
-    """None where the criterion is nowhere finite, as AICc is with too few rows."""
-    criterion = CRITERIA[name]
-    ranked = dataclasses.replace(selection, criterion=name)
-    lowest: dict[int, float] = {}
-    for cell in ranked.order:
-        if np.isfinite(ranked.value(cell)):
-            lowest.setdefault(cell[1], ranked.value(cell))
-    if not lowest:
-        return None
-    best = min(lowest, key=lambda k: lowest[k])
-    plausible = tuple(sorted(k for k, v in lowest.items() if v - lowest[best] <= criterion.close))
-    others = [v - lowest[best] for k, v in lowest.items() if k != best]
-    digits = criterion.digits
-    aside = sorted({k for _, k in selection.fits} - {k for _, k in ranked.order})
-    alone = f"K = {', '.join(map(str, aside))} set aside" if aside else "the only K tried"
-    words = f"the next K is {min(others):.{digits}f} worse" if others else alone
-    structure = next(structure for structure, k in ranked.order if k == best)
-    return Answer(criterion.label, criterion.counts, best, plausible, f"{structure}; {words}")
-
-
-def _of_tests(tests: Sequence[Any]) -> Answer:
-    for test in tests:
-        if not isinstance(test, LikelihoodRatioTest):
-            raise TypeError(f"Expected tests by likelihood_ratio_test; got {type(test).__name__}.")
-    in_order = sorted(tests, key=lambda test: test.n_components)
-    kept = [test for test in in_order if test.p_value > LEVEL]
-    last = kept[0] if kept else in_order[-1]
-    best = last.fit.n_components if kept else last.n_components
-    words = f"{last.fit.n_components} against {last.n_components}: p = {last.p_value:.3f}"
-    return Answer("bootstrap LRT", COMPONENTS, best, (best,), words)
-
-
-def _of_elpds(elpds: Mapping[int, Any]) -> Answer:
-    best = max(elpds, key=lambda k: float(elpds[k].elpd))
-    plausible = []
-    for k, elpd in elpds.items():
-        difference, error = elpd_difference(elpd, elpds[best])
-        if -difference <= max(SMALL_ELPD, 2 * error):
-            plausible.append(int(k))
-    words = f"elpd {float(elpds[best].elpd):.1f} (standard error {float(elpds[best].se):.1f})"
-    return Answer("held-out density", COMPONENTS, int(best), tuple(sorted(plausible)), words)
-
-
-def _tables_of(name: str, posterior: Any) -> dict[str, Any]:
-    if not hasattr(posterior, "n_clusters_table"):
-        raise TypeError(f"Expected posteriors with draws; got {type(posterior).__name__} for {name!r}.")
-    out = {f"{name} (K+)": posterior.n_clusters_table}
-    if posterior.model.weights.prior_n_components() is not None:
-        out = {f"{name} (K)": posterior.n_components_table, **out}
-    return out
-
-
-def _of_posterior(name: str, table: Any) -> Answer:
-    share = table["probability"].sort_values(ascending=False)
-    few = int(np.searchsorted(np.cumsum(share.to_numpy()), MASS - 1e-12)) + 1
-    best = int(share.index[0])
-    of = CLUSTERS if name.endswith("(K+)") else COMPONENTS
-    words = f"probability {share.iloc[0]:.2f}, before the data {table['prior'].loc[best]:.2f}"
-    return Answer(name, of, best, tuple(sorted(int(k) for k in share.index[:few])), words)
 
 
 def _variation(table: Any) -> float:

@@ -31,22 +31,29 @@ def parameter_table(
 ) -> pandas.DataFrame:
     """Weights, means and standard deviations: an estimate a fit, and for a posterior its mean and 94 % interval.
 
-    Components are numbered as in the first fit that has the most of them.
+    Components are numbered as in the first fit that has the most of them. Where the number of components is random, a
+    weight is averaged over all draws, means and deviations over the draws that have the component.
     """
     import pandas
 
     reference = max(results, key=lambda name: results[name].n_components)
     columns: dict[tuple[str, str], dict[tuple[str, int, str], float]] = {}
+    tails = (1 - INTERVAL) / 2
+    low, high = f"{100 * tails:.0f} %", f"{100 * (1 - tails):.0f} %"
     for name, result in results.items():
         own = match_components(memberships[reference], memberships[name])
+        is_point = result.draws.log_weights.shape[0] == 1
         for (parameter, j, feature), draws in _draws(result).items():
             row = (parameter, int(own[j]), feature)
-            columns.setdefault((name, "mean" if len(draws) > 1 else "estimate"), {})[row] = draws.mean()
-            if len(draws) > 1:
-                tails = (1 - INTERVAL) / 2
-                low, high = np.quantile(draws, [tails, 1 - tails])
-                columns.setdefault((name, f"{100 * tails:.0f} %"), {})[row] = low
-                columns.setdefault((name, f"{100 * (1 - tails):.0f} %"), {})[row] = high
+            told = {"estimate": draws[0]} if is_point else {"mean": np.nan, low: np.nan, high: np.nan}
+            if draws.size and not is_point:
+                told = {
+                    "mean": draws.mean(),
+                    low: np.quantile(draws, tails),
+                    high: np.quantile(draws, 1 - tails),
+                }
+            for what, value in told.items():
+                columns.setdefault((name, what), {})[row] = value
     rows = list(_draws(results[reference]))
     index = pandas.MultiIndex.from_tuples(rows, names=["parameter", "component", "feature"])
     table = pandas.DataFrame({column: pandas.Series(values) for column, values in columns.items()})
@@ -54,14 +61,15 @@ def parameter_table(
 
 
 def _draws(result: Any) -> dict[tuple[str, int, str], NDArray[np.float64]]:
-    """Draws (S,) of every weight, mean and standard deviation, in the user's units."""
+    """Draws (S,) of every weight, mean and standard deviation, in the user's units, of those that have it."""
     mixture = result.restore(result.draws)
     k, d = mixture.means.shape[-2:]
     dense = np.asarray(mixture.structure.dense(mixture.covariances, k, d))
     deviations = np.sqrt(np.diagonal(dense, axis1=-2, axis2=-1))
     features = list(enumerate(result.observed.feature_names))
+    has = [np.isfinite(mixture.log_weights[:, j]) for j in range(k)]
     return {
         **{("weight", j, ""): np.exp(mixture.log_weights[:, j]) for j in range(k)},
-        **{("mean", j, name): mixture.means[:, j, i] for j in range(k) for i, name in features},
-        **{("sd", j, name): deviations[:, j, i] for j in range(k) for i, name in features},
+        **{("mean", j, name): mixture.means[has[j], j, i] for j in range(k) for i, name in features},
+        **{("sd", j, name): deviations[has[j], j, i] for j in range(k) for i, name in features},
     }

@@ -27,7 +27,8 @@ def loo(
 ) -> Any:
     """Expected log predictive density of new rows, by Pareto-smoothed importance sampling (Vehtari et al. 2017).
 
-    Assignments are summed out of every row's likelihood, without which the method does not hold for mixtures.
+    Assignments are summed out of every row's likelihood, without which the method does not hold for mixtures. Draws
+    of a variational approximation are too narrow and their elpd too high: take ``bayesgmm.cross_validate`` for these.
     Returns ArviZ's ``ELPDData``: ``elpd``, ``se``, ``p`` (effective number of parameters), and for every row
     ``elpd_i`` and ``pareto_k``; ``bayesgmm.criteria.predictive.khat_in_words`` says whether to trust them.
 
@@ -54,14 +55,21 @@ def loo(
 def khat_in_words(elpd: Any) -> str:
     """How many rows the approximation failed for (Vehtari et al. 2024, section 3: k-hat above ``good_k``)."""
     khat = np.asarray(elpd.pareto_k).ravel()
-    n_bad = int((khat > elpd.good_k).sum())
+    n_bad = n_high_khat(elpd)
     if n_bad == 0:
         return f"all {khat.size} k-hat are below {elpd.good_k:.2f} (largest {khat.max():.2f}): the estimate holds"
     return (
         f"{n_bad} of {khat.size} k-hat exceed {elpd.good_k:.2f} (largest {khat.max():.2f}, row {khat.argmax()}): "
         f"elpd is too high by an unknown amount; {'this row decides' if n_bad == 1 else 'these rows decide'} "
-        "a component, or more draws are needed"
+        "a component, or more draws are needed; bayesgmm.loo(posterior, refit=True) samples anew without "
+        f"{'it' if n_bad == 1 else 'them'}"
     )
+
+
+def n_high_khat(elpd: Any) -> int:
+    """Rows for which importance sampling failed; 0 where none was used, as by WAIC and by folds."""
+    khat = getattr(elpd, "pareto_k", None)
+    return 0 if khat is None else int((np.ravel(khat) > elpd.good_k).sum())
 
 
 def elpd_difference(a: Any, b: Any) -> tuple[float, float]:

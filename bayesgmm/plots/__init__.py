@@ -1,6 +1,7 @@
 """Figures: each function takes a result and returns matplotlib axes; nothing global is changed.
 
 - ``components``: the mixture over the data (densities, ellipses, or a grid of pairs).
+- ``comparison``: fits side by side, point estimates beside posterior means with intervals.
 - ``criteria``: an information criterion over the number of components, a curve a covariance structure.
 - ``growth``: the number of components that BIC chooses as the rows grow.
 - ``merging``: components merged into clusters, and the doubt that every merge takes away.
@@ -12,6 +13,7 @@
 """
 
 from bayesgmm.plots.ball import ball
+from bayesgmm.plots.comparison import comparison
 from bayesgmm.plots.components import components
 from bayesgmm.plots.criteria import criteria
 from bayesgmm.plots.forest import forest
@@ -24,6 +26,7 @@ from bayesgmm.plots.trace import trace
 
 __all__ = [
     "ball",
+    "comparison",
     "components",
     "criteria",
     "forest",

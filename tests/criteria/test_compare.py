@@ -1,19 +1,30 @@
 """The comparison: what is in the table, how components are matched, and what is refused."""
 
+import dataclasses
 import json
+from types import SimpleNamespace
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bayesgmm.criteria import predictive
-from bayesgmm.criteria.compare import COLUMNS, DIRECTIONS, agreement, compare
-from bayesgmm.criteria.parameters import match_components
-from bayesgmm.datasets import read_csv
+from bayesgmm.criteria.compare import agreement, compare
+from bayesgmm.criteria.cross_validation import cross_validate
+from bayesgmm.criteria.fit_row import leave_one_out, passes_of
+from bayesgmm.criteria.parameters import match_components, parameter_table
+from bayesgmm.criteria.predictive import elpd_difference
+from bayesgmm.criteria.quantities import COLUMNS, QUANTITIES
+from bayesgmm.datasets import load_dataset, read_csv
+from bayesgmm.inference.cavi.cavi import CAVI
 from bayesgmm.inference.em.em import EM
 from bayesgmm.inference.fit import fit
+from bayesgmm.inference.gibbs.gibbs import Gibbs
+from bayesgmm.inference.svi.svi import SVI
 from bayesgmm.models import finite_mixture
+from bayesgmm.posterior.guide import GuidePosterior
 
 
 @pytest.fixture(scope="module")
@@ -61,18 +72,130 @@ def test_differences_are_from_the_best(comparison, full, diag):
 
 
 def test_every_column_has_its_direction(comparison):
-    for column in DIRECTIONS:
-        assert any(note.startswith(f"{DIRECTIONS[column][0]}: ") for note in comparison.notes), column
+    for quantity in QUANTITIES:
+        is_there = comparison.table[quantity.column].notna().any()
+        assert any(note.startswith(f"{quantity.label}: ") for note in comparison.notes) == is_there, quantity
     text = " ".join(comparison.notes)
     assert "Do not compare log-likelihoods across engines" in text
     assert "Do not compare BIC with elpd_loo" in text
     assert "k-hat" in text
 
 
+def test_what_each_engine_spent_is_told(comparison, em, full):
+    table = comparison.table
+    assert (table.loc["EM", "passes"], table.loc["EM", "passes_of"]) == (em.n_steps, "steps")
+    leapfrogs = full.data["sample_stats"]["n_steps"].values.sum()
+    assert tuple(table.loc["exact full", ["passes", "passes_of"]]) == (leapfrogs, "gradients")
+    assert f"{em.n_steps} steps" in repr(comparison) and f"{leapfrogs:.0f} gradients" in repr(comparison)
+
+
+def test_sweeps_and_gradients_of_the_elbo_are_counted(full):
+    stats = {"lp": full.data["sample_stats"]["lp"]}
+    gibbs = dataclasses.replace(full, engine=Gibbs(thin=3), data={"sample_stats": stats})
+    assert passes_of(gibbs) == (4 * 500 * 3, "sweeps")
+    history = SimpleNamespace(values=np.zeros(100))
+    fields = {field.name: getattr(full, field.name) for field in dataclasses.fields(full)}
+    fields |= {
+        "engine": SVI(batch_size=20, num_particles=4),
+        "data": {"variational": {"elbo_history": history}},
+    }
+    guide = GuidePosterior(**fields)
+    assert passes_of(guide) == (100 * 4 * 20 / 80, "gradients")
+    assert leave_one_out(guide) is None
+    assert leave_one_out(full) is not None
+
+
+def test_draws_of_an_approximation_have_no_leave_one_out(em, full, rows):
+    """They are too narrow: their elpd would beat that of the posterior they approximate."""
+    cavi = fit(rows, finite_mixture(2), CAVI(n_init=2, moves=0, num_samples=50), random_state=0)
+    found = compare({"EM": em, "exact": full, "CAVI": cavi})
+    assert np.isnan(found.table.loc["CAVI", "elpd_loo"])
+    assert tuple(found.table.loc["CAVI", ["passes", "passes_of"]]) == (cavi.n_steps, "steps")
+    assert any("elpd_loo is left out for EM, CAVI" in note for note in found.notes)
+    weighted = fit(
+        rows, finite_mixture(2), CAVI(n_init=2, moves=0, num_samples=50), sample_weight=np.full(80, 2.0)
+    )
+    with pytest.raises(ValueError, match="same row weights"):
+        compare({"a": em, "b": weighted})
+
+
+# --- partitions against each other
+
+
+def test_partitions_stand_against_each_other(comparison, em, full):
+    found = comparison.agreements
+    names = list(comparison.table.index)
+    assert list(found.index) == list(found.columns) == names
+    np.testing.assert_array_equal(found.to_numpy(), found.to_numpy().T)
+    np.testing.assert_array_equal(np.diag(found), 1.0)
+    np.testing.assert_array_equal(found["EM"], comparison.table["agreement"].astype(float))
+    assert found.loc["exact full", "exact diag"] == agreement(*[full.predict_proba()] * 2)
+    assert "adjusted Rand index" in repr(comparison) and "adjusted Rand index |" in comparison.to_markdown()
+    assert "adjusted Rand index  " not in repr(compare({"a": em, "b": em}))  # two fits: the row says it
+
+
+# --- rows that no fit has seen
+
+
+@pytest.fixture(scope="module")
+def unseen():
+    return load_dataset("faithful").iloc[80:110]
+
+
+def test_rows_held_out_are_scored_by_every_fit(em, full, diag, unseen):
+    found = compare({"EM": em, "full": full, "diag": diag}, held_out=unseen).table
+    scores = {name: each.score_samples(unseen) for name, each in (("EM", em), ("full", full), ("diag", diag))}
+    best = max(scores, key=lambda name: scores[name].mean())
+    for name, values in scores.items():
+        row, away = found.loc[name], values - scores[best]
+        assert row.held_out == pytest.approx(values.mean(), rel=1e-12)
+        assert row.held_out_se == pytest.approx(values.std() / np.sqrt(30), rel=1e-9)
+        assert row.held_out_difference == pytest.approx(away.mean(), abs=1e-12)
+        assert row.held_out_difference_se == pytest.approx(away.std() / np.sqrt(30), abs=1e-12)
+
+
+def test_rows_that_were_seen_are_told(em, rows, unseen):
+    import pandas
+
+    both = pandas.concat([unseen, rows.iloc[:3]])
+    (note,) = (n for n in compare({"EM": em}, held_out=both).notes if "33 rows held out" in n)
+    seen = {tuple(row) for row in rows.to_numpy()}
+    again = sum(tuple(row) in seen for row in both.to_numpy())
+    assert again >= 3 and f"{again} of them are equal to rows that the fits have seen" in note
+
+
+def test_folds_give_every_fit_the_same_rows_to_foretell(em, rows):
+    """EM's figure is cross_validate's; CAVI is made anew on the same folds; the difference is row by row."""
+    cavi = fit(rows, finite_mixture(2), CAVI(n_init=2, moves=0, num_samples=50), random_state=0)
+    told = []
+    found = compare({"EM": em, "CAVI": cavi}, folds=3, random_state=1, progress=lambda *s: told.append(s))
+    by_em = cross_validate(rows, finite_mixture(2), em.engine, n_folds=3, random_state=1)
+    by_cavi = cross_validate(rows, cavi.model, cavi.engine, n_folds=3, random_state=1)
+    row = found.table.loc["EM"]
+    assert (row.held_out, row.held_out_se) == pytest.approx((by_em.mean, by_em.se / 80), rel=1e-9)
+    difference, error = elpd_difference(by_em, by_cavi)
+    other = found.table.loc["EM" if difference < 0 else "CAVI"]
+    assert other.held_out_difference == pytest.approx(-abs(difference) / 80, rel=1e-9)
+    assert other.held_out_difference_se == pytest.approx(error / 80, rel=1e-9)
+    assert ("folds of CAVI", 3, 3) in told
+    assert any("by 3 folds" in note for note in found.notes)
+    assert not any("one optimum" in note for note in found.notes)  # the fit's own warning, not said again
+
+
+def test_held_out_rows_are_checked(em, unseen):
+    with pytest.raises(ValueError, match="held_out or folds; got both"):
+        compare({"EM": em}, held_out=unseen, folds=3)
+    with pytest.raises(ValueError, match="2 features of the fit"):
+        compare({"EM": em}, held_out=unseen[["waiting"]])
+    with pytest.raises(ValueError, match="n_folds"):
+        compare({"EM": em}, folds=1)
+
+
 def test_only_what_is_there_is_explained(em, rows):
     alone = compare({"one": em})
     assert not any("elpd" in note for note in alone.notes)
     assert "elpd" not in repr(alone)
+    assert any("compare(..., folds=10)" in note for note in alone.notes)
     mode = fit(rows, finite_mixture(2), EM(objective="posterior"), random_state=0)
     both = compare({"ML": em, "MAP": mode})
     assert both.table.loc["MAP", "kind"] == "EM (posterior mode)"
@@ -109,6 +232,34 @@ def test_a_single_component_stands_beside_the_larger_of_two(comparison, em):
     """All rows belong to it, so the expected overlap is the weight."""
     own = comparison.parameters["exact full"].dropna()
     assert set(own.index.get_level_values("component")) == {int(np.argmax(em.weights))}
+
+
+def test_an_absent_component_has_no_mean(em):
+    """Means are over the draws that have the component, weights over all; spare components are not printed."""
+    thrice = jax.tree.map(lambda leaf: np.concatenate([leaf] * 3), em.draws)
+    gone = thrice.log_weights.copy()
+    gone[2] = [0.0, -np.inf]
+    means = thrice.means.copy()
+    means[2, 1] = 1e6
+    several = dataclasses.replace(thrice, log_weights=gone, means=means)
+    half = dataclasses.replace(em)
+    posterior = SimpleNamespace(
+        draws=several, restore=half.restore, observed=em.observed, n_components=em.n_components
+    )
+    table = parameter_table({"a": posterior}, {"a": em.predict_proba()})["a"]
+    np.testing.assert_allclose(
+        table.xs("mean", level=0)["mean"].to_numpy().reshape(2, 2), em.means, rtol=1e-12
+    )
+    np.testing.assert_allclose(table.xs("weight", level=0)["mean"].iloc[1], 2 / 3 * em.weights[1], rtol=1e-12)
+
+
+def test_parameters_are_printed_but_spare_components_are_not(comparison):
+    assert sum(line.startswith("mean waiting, component") for line in repr(comparison).splitlines()) == 2
+    small = comparison.parameters.copy()
+    small.loc[("weight", 1, "")] = 0.004
+    found = dataclasses.replace(comparison, parameters=small)
+    assert comparison.present == [0, 1] and found.present == [0]
+    assert sum(line.startswith("mean waiting, component") for line in repr(found).splitlines()) == 1
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6))
@@ -150,6 +301,7 @@ def test_json_holds_everything(comparison, tmp_path):
     first = content["parameters"][0]
     assert (first["parameter"], first["component"]) == ("weight", 0)
     assert set(first["fits"]) == set(comparison.table.index)
+    assert content["agreements"]["EM"]["exact full"] == comparison.agreements.loc["EM", "exact full"]
     assert content["notes"] == list(comparison.notes)
 
 

@@ -11,7 +11,8 @@ from criteria.heavy_tails import three_clusters
 import bayesgmm as bg
 from bayesgmm.criteria.guard import misspecification_guard
 from bayesgmm.criteria.information import CRITERIA
-from bayesgmm.criteria.k_table import Answer, KTable, k_table
+from bayesgmm.criteria.k_answers import MAXIMA, Answer, of_criterion, worse
+from bayesgmm.criteria.k_table import KTable, k_table
 from bayesgmm.criteria.likelihood_ratio import LikelihoodRatioTest
 from bayesgmm.inference.em.em import EM
 
@@ -96,6 +97,58 @@ def test_chains_that_disagree_and_the_end_of_the_sweep_are_said(sweep, full):
     evidence = pd.DataFrame({"probability": [1.0], "prior": [1.0]}, index=pd.Index([2], name="n_components"))
     evidence.attrs["warnings"] = ["evidence of K = 2: few draws"]
     assert "evidence of K = 2: few draws" in k_table(evidence=evidence).warnings
+
+
+def test_criteria_of_one_likelihood_are_one_opinion(sweep):
+    """AIC, AICc and BIC, and the bootstrap test too, judge the same maxima: their agreement is no second opinion."""
+    answers = tuple(a for a in k_table(sweep).answers if a.method in ("ICL", "ICL (MAP)"))
+    assert {a.basis for a in k_table(sweep).answers} == {MAXIMA}
+    verdict = KTable(answers, {}, None).verdict
+    assert verdict.startswith(
+        "clusters: 3, the choice of all 2 methods (ICL, ICL (MAP)): one opinion, since all"
+    )
+    evidence = pd.DataFrame({"probability": [1.0], "prior": [1.0]}, index=pd.Index([3], name="n_components"))
+    others = tuple(a._replace(of="clusters") for a in k_table(evidence=evidence).answers)
+    assert "clusters: 3, the choice of all 3 methods" in KTable((*answers, *others), {}, None).verdict
+
+
+def test_hardly_any_difference_is_no_zero(sweep):
+    close = Answer(*of_criterion(sweep, "nec"))
+    assert "0.0000 worse" not in close.words
+    assert worse(3e-6, 4) == "less than 0.0001 worse"
+    assert worse(3e-4, 4) == "0.0003 worse"
+
+
+def test_high_khats_are_told():
+    rng = np.random.default_rng(0)
+    elpds = {
+        k: SimpleNamespace(elpd=v.sum(), se=1.0, elpd_i=v, pareto_k=np.array([0.1] * 28 + khat), good_k=0.7)
+        for k, v, khat in zip((1, 2), rng.normal(size=(2, 30)), ([0.2, 0.3], [0.9, 1.2]), strict=True)
+    }
+    (words,) = k_table(elpds=elpds).warnings
+    assert "k-hat is high for K = 2 (2 rows): elpd is too high there" in words and "refit=True" in words
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        ({"tests": 3}, TypeError, "tests to be a list of what likelihood_ratio_test returned; got 3"),
+        ({"tests": ["a"]}, TypeError, "tests to be a list"),
+        ({"evidence": [1.0, 2.0]}, TypeError, "the table that k_posterior makes.*got list"),
+        ({"elpds": [1.0]}, TypeError, "elpds to be a mapping by K.*got list"),
+        ({"elpds": {2: 3.0}}, TypeError, "elpds to hold what loo.*got float for 2"),
+        ({"elpds": {"two": SimpleNamespace(elpd_i=np.zeros(3))}}, TypeError, "by number of components"),
+        (
+            {"elpds": {k: SimpleNamespace(elpd_i=np.zeros(k)) for k in (2, 3)}},
+            ValueError,
+            "same rows and row weights; 2 and 3 differ",
+        ),
+        ({"posteriors": [3]}, TypeError, "posteriors by name; got list"),
+    ],
+)
+def test_each_part_is_checked(arguments, error, words):
+    with pytest.raises(error, match=words):
+        k_table(**arguments)
 
 
 def test_nothing_and_nonsense_are_refused():

@@ -4,24 +4,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from criteria.reference_draws import reference_draws
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bayesgmm.criteria import predictive
 from bayesgmm.criteria.model_weights import pseudo_bma_weights, stacked, stacking_weights
 from bayesgmm.criteria.waic import waic_of
-
-
-def reference_draws():
-    """Pointwise log-likelihoods (4, 250, 40) of three normal models, as ArviZ 0.23.4 was given them."""
-    rng = np.random.default_rng(0)
-    x, out = rng.normal(0.3, 1.0, size=40), {}
-    for name, (m, s) in {"a": (0, 1.0), "b": (0.3, 1.3), "c": (0.6, 0.8)}.items():
-        mu = rng.normal(m, 0.15, size=(4, 250))[..., None]
-        sd = (s * np.exp(rng.normal(0, 0.1, size=(4, 250))))[..., None]
-        out[name] = -0.5 * ((x - mu) / sd) ** 2 - np.log(sd) - 0.5 * np.log(2 * np.pi)
-    return out
-
 
 # elpd, se and p of arviz.waic, and weights of arviz.compare on them.
 WAIC = {
@@ -108,6 +97,14 @@ def test_what_does_not_compare_is_refused():
         stacking_weights({"a": SimpleNamespace(elpd_i=np.array([-np.inf]))})
     with pytest.raises(ValueError, match="at least one model"):
         pseudo_bma_weights({})
+
+
+@pytest.mark.parametrize("n_draws", [-1, 2.5, True])
+def test_bootstraps_are_counted(n_draws):
+    with pytest.raises(ValueError, match="n_draws to be an integer of at least 0"):
+        pseudo_bma_weights({"a": SimpleNamespace(elpd_i=np.zeros(3))}, n_draws=n_draws)
+    with pytest.raises(TypeError, match="elpds to be a mapping by name"):
+        stacking_weights([1.0])
 
 
 def test_a_model_that_alone_foretells_one_row_keeps_a_part():

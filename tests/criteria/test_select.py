@@ -1,6 +1,7 @@
 """The sweep: a published choice, the same fits as one by one, and what it says when a cell fails."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from cases import STRUCTURES, random_rows
 
@@ -185,6 +186,12 @@ def test_a_spike_never_wins_in_silence():
         ({"covariance_type": ()}, ValueError, "at least one covariance_type"),
         ({"covariance_type": ("full", "round")}, ValueError, "full, tied, diag, spherical.*'round'"),
         ({"covariance_type": ("full", "full")}, ValueError, "each covariance_type once"),
+        ({"covariance_type": None}, ValueError, "covariance_type to be one of full.*got 'None'"),
+        ({"covariance_type": (["full"],)}, TypeError, "covariance_type to be one or a list of them"),
+        ({"n_components": None}, TypeError, "n_components to be integers; got None"),
+        ({"n_components": ((1, 2),)}, TypeError, "n_components to be one or a list of them"),
+        ({"n_components": np.array(0)}, ValueError, "at least 1; got 0"),
+        ({"criterion": ["bic"]}, ValueError, "criterion to be one of.*got \\['bic'\\]"),
         ({"criterion": "dic"}, ValueError, "aic, aicc, bic, icl, icl_map, nec; got 'dic'"),
         ({"sample_weight": [1.0]}, ValueError, "sample_weight of shape"),
         ({"random_state": -1}, ValueError, "random_state"),
@@ -195,6 +202,11 @@ def test_arguments_are_checked_before_anything_is_computed(arguments, error, wor
     monkeypatch.setattr(EM, "run", lambda *_: pytest.fail("computed"))
     with pytest.raises(error, match=words):
         select(rows, **{"n_components": 2, **arguments})
+
+
+def test_one_number_may_come_in_an_array(rows):
+    found = select(rows, n_components=np.array(1), covariance_type="diag", engine=FAST)
+    assert list(found.fits) == [("diag", 1)]
 
 
 def test_every_criterion_is_a_column_and_can_choose(rows, small):
@@ -247,6 +259,14 @@ def test_another_sweep_is_not_gone_on_with(rows, tmp_path):
         select(rows + 1.0, **arguments, random_state=0)
     with pytest.raises(ValueError, match="other random_state"):
         select(rows, **arguments, random_state=1)
+    with pytest.raises(ValueError, match="other feature names"):
+        select(pd.DataFrame(rows, columns=["a", "b"]), **arguments, random_state=0)
+    (cell,) = tmp_path.glob("*.nc")
+    cell.write_bytes(cell.read_bytes()[:2000])
+    with pytest.raises(
+        ValueError, match=r"diag_1\.nc.*cell of the checkpoint: delete it, and it is fitted anew"
+    ):
+        select(rows, **arguments, random_state=0)
     file = tmp_path / "file"
     file.write_text("")
     with pytest.raises(ValueError, match="is a file"):
