@@ -109,7 +109,8 @@ def mixture_of_finite_mixtures(
     covariance_type : "full", "tied", "diag" or "spherical"
     number : prior of K, such as ``weights.uniform(30)``; K - 1 ~ BNB(1, 4, 3) of Fruehwirth-Schnatter et al. (2021)
         if None. Its largest K is the number of slots.
-    concentration : of the symmetric Dirichlet; a number, or a prior such as ``weights.Gamma(1, 2)``
+    concentration : of the symmetric Dirichlet; a number, or a prior such as ``weights.Gamma(1, 2)``, or
+        ``weights.F(6, 3)``, which Fruehwirth-Schnatter et al. (2021) give it
     dynamic : whether the Dirichlet's parameter is concentration / K rather than concentration
     components : prior of means and covariances; :class:`.NormalInverseWishart` scaled to the data if None
 

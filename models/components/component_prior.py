@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -167,6 +168,14 @@ class ComponentPrior(eqx.Module):
         ``means`` are the current ones, for priors whose means and covariances are drawn in turn.
         """
         raise NotImplementedError
+
+    def conjugate_near(self) -> ComponentPrior:
+        """A conjugate prior that is this one (given its hyperparameters) or near it, to propose from."""
+        return self
+
+    def log_excess(self, structure: Structure, means: Array, covariances: Array) -> Float[Array, " k"]:
+        """Log density (K,) of each component less that under :meth:`conjugate_near`."""
+        return jnp.zeros(means.shape[0], means.dtype)
 
     # ---- CAVI: the variational posterior is the conjugate one given expected moments
 

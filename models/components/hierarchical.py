@@ -15,7 +15,7 @@ from jax.scipy.special import gammaln, logsumexp
 from bayesgmm.covariances import Array, Structure
 from bayesgmm.models.components.component_prior import POINTS, ComponentPrior, DataMoments, check_numbers
 from bayesgmm.models.components.independent import Independent
-from bayesgmm.models.weights.gamma import metropolis
+from bayesgmm.models.weights.concentration import metropolis
 
 
 class Hierarchical(ComponentPrior):

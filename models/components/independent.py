@@ -11,8 +11,12 @@ import numpyro
 import numpyro.distributions as dist
 
 from bayesgmm.covariances import Array, Structure, namespace
+from bayesgmm.covariances.structure import LOG_2PI
 from bayesgmm.models.components.component_prior import ComponentPrior, DataMoments, as_vector, check_numbers
+from bayesgmm.models.components.normal_inverse_wishart import NormalInverseWishart
 from bayesgmm.models.components.own_scale import inverse_of_scale, own_shape, scale_from_site
+
+NEAR_PRECISION = 0.01  # rows that the prior mean is worth in the conjugate prior near this one
 
 
 class Independent(ComponentPrior):
@@ -204,6 +208,20 @@ class Independent(ComponentPrior):
         covariances = structure.draw_covariances(key_covariances, degrees, scale)
         precisions = structure.dense(structure.invert(covariances).matrix, k, d)
         return self._draw_means(key_means, precisions, moments.counts, centre), covariances
+
+    def conjugate_near(self):
+        """The same covariances; means spread by a multiple of them, so widely that the multiple hardly matters."""
+        return NormalInverseWishart(self.mean, NEAR_PRECISION, self.dof, self.scale)
+
+    def log_excess(self, structure, means, covariances):
+        """Covariances have one prior in both: what differs is the means'."""
+        own = jnp.sum(dist.Normal(self.mean, self.mean_scale).log_prob(means), axis=-1)
+        precision = structure.invert(covariances)
+        away = means - self.mean
+        inverses = structure.dense(precision.matrix, *means.shape)
+        square = NEAR_PRECISION * jnp.einsum("ki,kij,kj->k", away, inverses, away)
+        constant = 0.5 * means.shape[-1] * (jnp.log(NEAR_PRECISION) - LOG_2PI)
+        return own - (constant + precision.half_log_det - 0.5 * square)
 
     def _draw_means(self, key: Array, precisions: Array, counts: Array, centre: Array) -> Array:
         own = self.mean_scale**-2.0

@@ -160,6 +160,6 @@ def escobar_west() -> RandomCentre:
 
     sigma^-2 ~ Gamma(2, 1), mu | sigma^2 ~ N(m, tau sigma^2), 1 / tau ~ Gamma(.5, 50), m flat (here normal, about the
     data's mean, ten ranges wide). They pair it with a Dirichlet process of concentration ``weights.Gamma(2, 4)``. These
-    are numbers for those data, not scaled to any other.
+    are numbers for those data, not scaled to any other. (In their notation s = 4, S = 2, w = 1, W = 100.)
     """
     return RandomCentre(NormalInverseWishart(dof=4.0, scale=2.0))

@@ -1,6 +1,7 @@
 """Priors of the mixing weights, one file each, and priors of the number of components."""
 
 from bayesgmm.models.weights.dirichlet import Dirichlet
+from bayesgmm.models.weights.f_distribution import F
 from bayesgmm.models.weights.finite_mixtures import MixtureOfFiniteMixtures
 from bayesgmm.models.weights.gamma import Gamma
 from bayesgmm.models.weights.number_prior import (
@@ -17,6 +18,7 @@ from bayesgmm.models.weights.weight_prior import WeightPrior
 
 __all__ = [
     "Dirichlet",
+    "F",
     "Gamma",
     "MixtureOfFiniteMixtures",
     "NumberPrior",

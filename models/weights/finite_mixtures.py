@@ -14,8 +14,7 @@ from jax.scipy.special import gammaln, logsumexp
 
 from bayesgmm.covariances import Array, namespace
 from bayesgmm.gamma_draws import draw_log_gamma
-from bayesgmm.models.weights.dirichlet import dirichlet_weights
-from bayesgmm.models.weights.gamma import (
+from bayesgmm.models.weights.concentration import (
     Concentration,
     check_concentration,
     concentration_site,
@@ -24,6 +23,7 @@ from bayesgmm.models.weights.gamma import (
     resolve_concentration,
     sample_concentration,
 )
+from bayesgmm.models.weights.dirichlet import dirichlet_weights
 from bayesgmm.models.weights.number_prior import NumberPrior, uniform
 from bayesgmm.models.weights.weight_prior import WeightDraw, WeightPrior
 
@@ -37,10 +37,10 @@ class MixtureOfFiniteMixtures(WeightPrior):
 
     Static: gamma_K = concentration (Richardson & Green 1997, Miller & Harrison 2018). Dynamic: gamma_K =
     concentration / K (McCullagh & Yang 2008; Fruehwirth-Schnatter, Malsiner-Walli & Gruen 2021), under which spare
-    components stay empty. The concentration is fixed or Gamma. There are as many slots as the prior allows
+    components stay empty. The concentration is fixed or random. There are as many slots as the prior allows
     components; absent ones have weight zero.
 
-    Raises a TypeError or ValueError for a concentration that is neither a positive number nor a :class:`Gamma`.
+    Raises a TypeError or ValueError for a concentration that is neither a positive number nor a prior of one.
     """
 
     overfits: ClassVar[bool] = True
@@ -137,6 +137,12 @@ class MixtureOfFiniteMixtures(WeightPrior):
         scores = draw_log_gamma(key_weights, rate + counts)
         scores = jnp.where(jnp.arange(counts.shape[-1]) <= less_one, scores, -jnp.inf)
         return WeightDraw(order, scores - logsumexp(scores), state)
+
+    def log_evidence(self, counts, factor):
+        """The number of components is summed out too; a partition lies in any of the slots with equal probability."""
+        slots, occupied = counts.shape[-1], jnp.sum(counts > 0)
+        arrangements = gammaln(slots + 1.0) - gammaln(slots - occupied + 1.0)
+        return logsumexp(self.log_number_given(counts, jnp.asarray(self.concentration))) - arrangements
 
     def log_number_given(self, counts: Array, value: Array) -> Array:
         """Log joint (most,) of K = 1, ..., most and the partition of these counts, up to a constant.

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import betaln, gammaln, logsumexp
 
 from bayesgmm.covariances import Array
-from bayesgmm.models.weights.gamma import check_positive
+from bayesgmm.models.weights.concentration import check_positive
 
 MOST = 50  # components that an unbounded prior is cut off at, unless told otherwise
 

@@ -12,10 +12,9 @@ import numpyro.distributions as dist
 from jax.scipy.special import gammaln
 
 from bayesgmm.covariances import Array
-from bayesgmm.models.weights.dirichlet import Dirichlet, dirichlet_weights, draw_log_dirichlet
-from bayesgmm.models.weights.gamma import (
+from bayesgmm.models.weights.concentration import (
     Concentration,
-    Gamma,
+    ConcentrationPrior,
     check_concentration,
     concentration_site,
     initial_concentration,
@@ -23,6 +22,8 @@ from bayesgmm.models.weights.gamma import (
     resolve_concentration,
     sample_concentration,
 )
+from bayesgmm.models.weights.dirichlet import Dirichlet, dirichlet_weights, draw_log_dirichlet
+from bayesgmm.models.weights.gamma import Gamma
 from bayesgmm.models.weights.weight_prior import WeightDraw, WeightPrior
 
 
@@ -35,7 +36,7 @@ class SparseDirichlet(WeightPrior):
     (Rousseau & Mengersen 2011). Malsiner-Walli, Fruehwirth-Schnatter & Gruen (2016) fix it near 0.01 or give it
     Gamma(10, 10 K), so that its mean is 1 / K.
 
-    Raises a TypeError or ValueError for a concentration that is neither a positive number nor a :class:`Gamma`.
+    Raises a TypeError or ValueError for a concentration that is neither a positive number nor a prior of one.
     """
 
     overfits: ClassVar[bool] = True
@@ -56,7 +57,7 @@ class SparseDirichlet(WeightPrior):
 
     def to_sites(self, log_weights: Array) -> dict[str, Array]:
         sites = Dirichlet().to_sites(log_weights)
-        if isinstance(self.concentration, Gamma):
+        if isinstance(self.concentration, ConcentrationPrior):
             sites["concentration"] = np.broadcast_to(self.concentration.mean, log_weights.shape[:-1])
         return sites
 
@@ -91,9 +92,9 @@ class SparseDirichlet(WeightPrior):
     # ---- CAVI: the Dirichlet's, the concentration being fixed
 
     def check_cavi(self):
-        if isinstance(self.concentration, Gamma):
+        if isinstance(self.concentration, ConcentrationPrior):
             raise ValueError(
-                "A Gamma prior of a Dirichlet's concentration is not conjugate, so CAVI cannot fit it. Give "
+                "A random concentration of a Dirichlet is not conjugate, so CAVI cannot fit it. Give "
                 "concentration as a number, sample the model with Gibbs(), or use "
                 "models.dirichlet_process_mixture, whose concentration may be Gamma."
             )

@@ -13,9 +13,9 @@ from jax.scipy.special import betaln, digamma, gammaln
 
 from bayesgmm.covariances import Array, namespace
 from bayesgmm.gamma_draws import draw_log_gamma, host_log_gamma
-from bayesgmm.models.weights.gamma import (
+from bayesgmm.models.weights.concentration import (
     Concentration,
-    Gamma,
+    ConcentrationPrior,
     check_concentration,
     concentration_site,
     initial_concentration,
@@ -23,6 +23,7 @@ from bayesgmm.models.weights.gamma import (
     resolve_concentration,
     sample_concentration,
 )
+from bayesgmm.models.weights.gamma import Gamma
 from bayesgmm.models.weights.weight_prior import WeightDraw, WeightPrior
 
 REFINEMENTS = 3  # of the concentration's factor, for each of the allocations'
@@ -36,9 +37,9 @@ class StickBreaking(WeightPrior):
         w_T = \prod_{j < T} (1 - v_j)
 
     Discount d = 0 is the Dirichlet process (Sethuraman 1994), 0 < d < 1 the Pitman-Yor process (Pitman & Yor 1997);
-    both truncated at T as in Ishwaran & James (2001). The concentration is fixed or Gamma.
+    both truncated at T as in Ishwaran & James (2001). The concentration is fixed or random.
 
-    Raises a TypeError or ValueError for a concentration that is neither a positive number nor a :class:`Gamma`, or a
+    Raises a TypeError or ValueError for a concentration that is neither a positive number nor a prior of one, or a
     discount outside [0, 1).
     """
 
@@ -83,7 +84,7 @@ class StickBreaking(WeightPrior):
             left = xp.flip(xp.cumsum(xp.flip(weights, -1), axis=-1), -1)
             sticks = weights[..., :-1] / xp.where(left[..., :-1] > 0, left[..., :-1], 1.0)
             sites["sticks"] = xp.clip(sticks, 1e-8, 1.0 - 1e-8)
-        if isinstance(self.concentration, Gamma):
+        if isinstance(self.concentration, ConcentrationPrior):
             sites["concentration"] = xp.broadcast_to(self.concentration.mean, log_weights.shape[:-1])
         return sites
 
@@ -130,6 +131,14 @@ class StickBreaking(WeightPrior):
             state = {"concentration": self._draw_concentration(key_concentration, counts, state)}
         return WeightDraw(order, self.at(state)._draw_sticks(key_sticks, counts), state)
 
+    def log_splits(self, counts, slot, moved):
+        """Slots have an order, so that every empty one is another place."""
+
+        def into(other: Array) -> Array:
+            return self.log_evidence(counts.at[slot].add(-moved).at[other].add(moved), {})
+
+        return jnp.where(counts == 0, jax.vmap(into)(jnp.arange(counts.shape[-1])), -jnp.inf)
+
     def _log_marginals(self, counts: Array) -> Array:
         """Log probability of each stick's decisions (T,), the stick integrated out; the last is certain."""
         after = jnp.cumsum(counts[::-1])[::-1] - counts
@@ -170,10 +179,12 @@ class StickBreaking(WeightPrior):
     # ---- CAVI: every stick a Beta, a random concentration a Gamma (Blei & Jordan 2006)
 
     def check_cavi(self):
-        if isinstance(self.concentration, Gamma) and float(self.discount) > 0:
+        is_random = isinstance(self.concentration, ConcentrationPrior)
+        if is_random and not (isinstance(self.concentration, Gamma) and float(self.discount) == 0):
             raise ValueError(
-                "A Gamma prior of the concentration is conjugate to a Dirichlet process only, so CAVI cannot fit it "
-                "with a discount. Give concentration as a number, set discount=0, or sample the model with Gibbs()."
+                "Only a Gamma prior of the concentration is conjugate, and to a Dirichlet process only, so CAVI cannot "
+                "fit this one. Give concentration as a number, make it Gamma with discount=0, or sample the model "
+                "with Gibbs()."
             )
 
     def first_factor(self):

@@ -6,6 +6,7 @@ import abc
 from typing import ClassVar, NamedTuple
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -86,6 +87,15 @@ class WeightPrior(eqx.Module):
     @abc.abstractmethod
     def draw(self, key: Array, counts: Float[Array, " k"], state: State) -> WeightDraw:
         """Hyperparameters and weights given how many rows each slot holds."""
+
+    def log_splits(self, counts: Float[Array, " k"], slot: Array, moved: Array) -> Float[Array, " k"]:
+        """Log probability (K,) of the allocations once some of a slot's rows sit in each of the empty slots.
+
+        Weights are integrated out, hyperparameters fixed; it is minus infinity where a slot is not empty.
+        """
+        empty = counts == 0  # they are all alike, unless slots have an order
+        after = counts.at[slot].add(-moved).at[jnp.argmax(empty)].add(moved)
+        return jnp.where(empty, self.log_evidence(after, {}), -jnp.inf)
 
     # ---- CAVI
 
