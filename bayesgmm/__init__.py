@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bayesgmm import models, plots, report
     from bayesgmm.compilation_cache import enable_compilation_cache
-    from bayesgmm.criteria.compare import Comparison, compare
+    from bayesgmm.criteria.compare import compare
+    from bayesgmm.criteria.comparison import Comparison
     from bayesgmm.criteria.cross_validation import cross_validate
     from bayesgmm.criteria.evidence import Evidence, log_evidence
     from bayesgmm.criteria.guard import misspecification_guard
@@ -71,7 +72,7 @@ _MODULE_OF = {
     "select": "bayesgmm.criteria.select",
     "Selection": "bayesgmm.criteria.select",
     "compare": "bayesgmm.criteria.compare",
-    "Comparison": "bayesgmm.criteria.compare",
+    "Comparison": "bayesgmm.criteria.comparison",
     "information_criteria": "bayesgmm.criteria.maximum",
     "likelihood_ratio_test": "bayesgmm.criteria.likelihood_ratio",
     "LikelihoodRatioTest": "bayesgmm.criteria.likelihood_ratio",

@@ -35,7 +35,7 @@ def beliefs():
 
 def main(folder="."):
     """Sample three posteriors, print the number of clusters of each beside its prior, draw them."""
-    engine = bg.Gibbs(num_samples=1000, thin=8)
+    engine = bg.Gibbs(num_samples=1000, thin=4)
     fits = {
         name: bg.fit("galaxies_26.96", model, engine, random_state=0) for name, model in beliefs().items()
     }

@@ -1,56 +1,52 @@
 """The README's snippets run as they stand."""
 
+import json
+import os
 import re
-import shlex
+import subprocess
+import sys
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-import numpy as np
 import pytest
-from click.testing import CliRunner
+import run_readme
+from run_readme import README, shell_lines, snippets
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-
-
-def snippets(language):
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+ROOT = Path(__file__).parents[1]
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings(
-    "ignore"
-)  # NumPyro's own sampler, run cold in the last snippet, warns as it likes
-def test_python_snippets_run_in_order(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)  # some write files
-    names = {}
-    for snippet in snippets("python"):
-        exec(compile(snippet, "README.md", "exec"), names)
-    assert names["table"].best.n_components == 3
-    assert names["post"].diagnostics().max_r_hat < 1.05
-    cold = names["mcmc"].get_samples(group_by_chain=True)
-    assert np.sort(cold["means"][..., 1].mean(axis=1), axis=1) == pytest.approx(
-        np.tile(np.sort(names["em"].means[:, 1]), (2, 1)), abs=1.5
-    )  # both chains found both kinds of eruption
-    plt.close("all")
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """The folder in which all snippets were run, and what they found."""
+    folder = tmp_path_factory.mktemp("readme")
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", run_readme.__file__, str(folder)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder, json.loads((folder / "found.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.slow
-def test_shell_snippets_run_in_order(tmp_path, monkeypatch):
-    from bayesgmm.cli import main
-    from bayesgmm.datasets import load_dataset
+def test_python_snippets_run_in_order(ran):
+    found = ran[1]["python"]
+    assert found["best"] == 3
+    assert found["r_hat"] < 1.05
+    for chain in found["cold means"]:  # both chains found both kinds of eruption
+        assert chain == pytest.approx(found["em means"], abs=1.5)
 
-    monkeypatch.chdir(tmp_path)
-    rows = load_dataset("faithful").iloc[:150]
-    rows.to_csv("my.csv", index=False)
-    rows.iloc[:10].to_csv("new.csv", index=False)
-    lines = [line for text in snippets("sh") for line in text.splitlines() if line.startswith("bayesgmm ")]
-    assert len(lines) == 6
-    for line in lines:
-        result = CliRunner().invoke(main, shlex.split(line, comments=True)[1:])
-        assert result.exit_code == 0, f"{line}\n{result.output}"
-    assert (tmp_path / "faithful.html").stat().st_size > 100_000
-    assert (tmp_path / "fit.html").stat().st_size > 100_000
-    assert len((tmp_path / "clusters.csv").read_text().splitlines()) == 11
+
+@pytest.mark.slow
+def test_shell_snippets_run_in_order(ran):
+    folder, found = ran
+    assert list(found["shell"]) == shell_lines() and len(shell_lines()) == 6
+    for line, (code, output) in found["shell"].items():
+        assert code == 0, f"{line}\n{output}"
+    assert (folder / "faithful.html").stat().st_size > 100_000
+    assert (folder / "fit.html").stat().st_size > 100_000
+    assert len((folder / "clusters.csv").read_text().splitlines()) == 11
 
 
 def test_both_commands_stand_on_their_own():
@@ -60,7 +56,6 @@ def test_both_commands_stand_on_their_own():
 
 
 def test_files_that_are_named_exist():
-    root = Path(__file__).parents[1]
     named = set(re.findall(r"`((?:bayesgmm|tests|models|examples)/[\w/.-]+)`", README))
     assert named
-    assert all((root / name).exists() for name in named)
+    assert all((ROOT / name).exists() for name in named)

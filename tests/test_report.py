@@ -10,7 +10,8 @@ import pytest
 from small_fits import em, posterior, selection
 
 import bayesgmm as bg
-from bayesgmm.report import page, reproduce, words
+from bayesgmm import models
+from bayesgmm.report import page, reproduce, sections, words
 
 
 class Page(HTMLParser):
@@ -75,7 +76,7 @@ def test_the_page_has_every_section_and_figure(written):
         *("What was asked", "What was found", "How sure it is", "Comparison"),
         *("Warnings", "Doing it again", "Time and versions"),
     ]
-    assert len(found.images) == 5
+    assert len(found.images) == 6
     assert all(image["alt"] for image in found.images)
     for image in found.images:
         kind, content = image["src"].split(";base64,")
@@ -212,3 +213,31 @@ def test_the_code_on_the_page_gives_the_same_fit(capsys):
     exec(code, names)
     assert names["em"].bic == sweep.best.bic
     assert "BIC" in capsys.readouterr().out
+
+
+def test_columns_of_words_are_read_from_the_left():
+    table = sections.Table(
+        "",
+        ["", "of", "why", "K", "EM"],
+        [["BIC", "components", "the next is 2 worse", "3", "0.1"], ["ICL", "clusters", "", "2", "yes"]],
+    )
+    assert table.columns_of_words() == [True, True, True, False, False]
+
+
+def test_the_code_of_a_model_with_other_priors_does_not_pretend(tmp_path):
+    post = posterior("faithful")
+    told = reproduce.code(selection("faithful"), em("faithful"), post, "faithful", 0)
+    k, structure = post.n_components, post.covariance_type
+    assert f"model = models.finite_mixture({k}, {structure!r})\n" in told
+    other = models.finite_mixture(k, structure, components=models.components.NormalLKJ())
+    posed = dataclasses.replace(post, model=other.resolve(post.observed.rows))
+    told = reproduce.code(selection("faithful"), em("faithful"), posed, "faithful", 0)
+    assert "model = ...  # Dirichlet weights, NormalLKJ components" in told
+    asked = page._asked(selection("faithful"), em("faithful"), posed)
+    assert "priors: Dirichlet weights, NormalLKJ components" in asked["Posterior"]
+
+
+def test_numbers_of_components_are_told_as_a_range_where_they_are_one():
+    assert page._range([1, 2, 3, 4]) == "1 to 4"
+    assert page._range([1, 2]) == "1, 2"
+    assert page._range([2, 3, 5]) == "2, 3, 5"

@@ -5,6 +5,7 @@
 - ``engines``: engines by name, and scikit-learn's words for their settings.
 - ``starts``: where the caller wants a fit to begin.
 - ``findings``: a result as the attributes with an underscore.
+- ``frames``: answers as pandas or polars frames.
 """
 
 from bayesgmm.estimators.bayesian_gaussian_mixture import BayesianGaussianMixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,6 +23,7 @@ from bayesgmm.models import (
     weights,
 )
 from bayesgmm.models.components import ComponentPrior, DataMoments, NormalInverseWishart
+from bayesgmm.models.weights.concentration import ConcentrationPrior
 
 WEIGHT_PRIORS = {
     "dirichlet_process": dirichlet_process_mixture,
@@ -79,7 +80,7 @@ class BayesianGaussianMixture(MixtureEstimator):
     _parameter_constraints: ClassVar[dict] = {
         **MixtureEstimator._parameter_constraints,
         "weight_concentration_prior_type": [StrOptions(set(WEIGHT_PRIORS))],
-        "weight_concentration_prior": [None, Interval(Real, 0.0, None, closed="neither"), weights.Gamma],
+        "weight_concentration_prior": [None, Interval(Real, 0.0, None, closed="neither"), ConcentrationPrior],
         "mean_precision_prior": [None, Interval(Real, 0.0, None, closed="neither")],
         "mean_prior": [None, "array-like"],
         "degrees_of_freedom_prior": [None, Interval(Real, 0.0, None, closed="neither")],
@@ -143,7 +144,9 @@ class BayesianGaussianMixture(MixtureEstimator):
         if concentration is None and kind in OF_SCIKIT_LEARN:
             concentration = 1.0 / self.n_components
         if concentration is not None:
-            settings["concentration"] = self.weight_concentration_prior_ = concentration
+            whole = isinstance(concentration, Integral)
+            settings["concentration"] = float(concentration) if whole else concentration
+            self.weight_concentration_prior_ = settings["concentration"]
         if kind == "finite_mixtures":
             number = self.n_components_prior or weights.uniform(self.n_components)
             return mixture_of_finite_mixtures(self.covariance_type, number=number, **settings)

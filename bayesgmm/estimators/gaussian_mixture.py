@@ -44,7 +44,7 @@ class GaussianMixture(MixtureEstimator):
         the engine gives a posterior
     converged_, n_iter_, lower_bound_, lower_bounds_ : of the winning start; the bound is the mean log-likelihood of a
         row. Samplers have no bound; their draws have converged where the diagnostics find nothing
-    labels_, n_clusters_, n_clusters_proba_, posterior_, partition_, warnings_ : see each
+    labels_, n_clusters_, n_clusters_proba_, posterior_, partition_, components_frame_, warnings_ : see each
     result_ : what ``bayesgmm.fit`` returned, which can be saved
     n_features_in_, feature_names_in_ : of the training data
 

@@ -22,6 +22,7 @@ from bayesgmm.data import Data, as_data, check_sample_weight
 from bayesgmm.estimators import starts
 from bayesgmm.estimators.engines import make_engine
 from bayesgmm.estimators.findings import FEW, better, findings, is_sampled
+from bayesgmm.estimators.frames import component_columns, frame_like, row_columns
 from bayesgmm.inference.fit import fit
 from bayesgmm.models import FiniteMixture
 
@@ -193,6 +194,13 @@ class MixtureEstimator(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
         """Probability (n_samples, n_components) of every component for every row."""
         return self._found().predict_proba(self._rows(X))
 
+    def predict_frame(self, X: Any) -> Any:
+        """Of every row its component, ``uncertainty``, ``log_density`` and memberships ``p0``, ``p1``, ..., as a frame.
+
+        Of the library that X came in, with its index where it has one; pandas for arrays.
+        """
+        return frame_like(X, row_columns(self.predict_proba(X), self.score_samples(X)))
+
     def predict_uncertainty(self, X: Any) -> NDArray[np.float64]:
         """Probability (n_samples,) that a row is not of the component that ``predict`` says."""
         return 1.0 - self.predict_proba(X).max(axis=1)
@@ -272,6 +280,11 @@ class MixtureEstimator(DensityMixin, BaseEstimator, metaclass=abc.ABCMeta):
         from bayesgmm.posterior.partition import partition
 
         return partition(self._found(), random_state=self._seed())
+
+    @property
+    def components_frame_(self) -> Any:
+        """Weight, means and standard deviations of the components by feature, a pandas DataFrame."""
+        return frame_like(None, component_columns(self._found()))
 
     @property
     def warnings_(self) -> tuple[str, ...]:

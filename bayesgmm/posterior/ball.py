@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int
+from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.posterior.label_draws import as_label_draws, by_size, weighted_quantile
 from bayesgmm.posterior.losses import Loss, get_loss, losses_to_draws
@@ -16,14 +17,19 @@ from bayesgmm.tables import number, text_table
 class Bound(NamedTuple):
     """A partition on the edge of the ball.
 
+    Attributes
+    ----------
     labels : (N,), clusters by decreasing size
     distance : from the point partition
     n_tied : distinct draws that would serve as well, this one included
+    n_moved : rows that leave their cluster, each cluster of the point partition paired off with the one it shares most
+        rows with
     """
 
     labels: Int[np.ndarray, " N"]
     distance: float
     n_tied: int
+    n_moved: int
 
     @property
     def n_clusters(self) -> int:
@@ -33,6 +39,8 @@ class Bound(NamedTuple):
 class Ball(NamedTuple):
     """The smallest ball of draws around the point partition that holds the level asked for.
 
+    Attributes
+    ----------
     level : asked for; ``coverage`` is what the ball holds, at least that
     radius : in the unit of ``loss``
     horizontal : the draw in the ball farthest from its centre
@@ -60,15 +68,18 @@ class Ball(NamedTuple):
                 name,
                 str(bound.n_clusters),
                 number(bound.distance),
+                str(bound.n_moved),
+                str(n_moved(bound.labels, self.horizontal.labels)),
                 "/".join(map(str, np.bincount(bound.labels))),
             ]
             for name, bound in edge.items()
         ]
+        header = ["bound", "clusters", f"distance{unit}", "rows moved", "unlike the farthest", "rows"]
         return "\n".join(
             [
                 f"{100 * self.level:g} % credible ball: radius {number(self.radius)}{unit}, "
                 f"holds {100 * self.coverage:.4g} % of the draws",
-                text_table(["bound", "clusters", f"distance{unit}", "rows"], rows),
+                text_table(header, rows),
             ]
         )
 
@@ -97,6 +108,7 @@ def credible_ball(
     level = check_level(level)
     draws, loss = as_label_draws(draws), get_loss(loss).symmetric
     distances = losses_to_draws(labels, draws, loss)
+    centre = as_label_draws([labels]).labels[0]
     radius = float(weighted_quantile(distances, draws.weights, level))
     inside = distances <= radius + 1e-12 * max(1.0, radius)
     counts = draws.n_clusters
@@ -105,7 +117,8 @@ def credible_ball(
     def farthest(among: np.ndarray) -> Bound:
         reach = distances[among].max()
         tied = np.flatnonzero(among & (distances >= reach - 1e-12 * max(1.0, reach)))
-        return Bound(by_size(draws.labels[tied[0]]), float(reach), len(tied))
+        found = by_size(draws.labels[tied[0]])
+        return Bound(found, float(reach), len(tied), n_moved(found, centre))
 
     return Ball(
         level=level,
@@ -118,6 +131,13 @@ def credible_ball(
         weights=draws.weights,
         loss=loss,
     )
+
+
+def n_moved(labels: Int[np.ndarray, " N"], centre: Int[np.ndarray, " N"]) -> int:
+    """Rows that change cluster between two partitions, clusters paired off so that as few as possible do."""
+    shared = np.zeros((labels.max() + 1, centre.max() + 1), np.intp)
+    np.add.at(shared, (labels, centre), 1)
+    return int(len(labels) - shared[linear_sum_assignment(shared, maximize=True)].sum())
 
 
 def check_level(level: Any) -> float:

@@ -29,6 +29,8 @@ MOST_ROWS_PAIRED = 1000
 class RowDoubt(NamedTuple):
     """What the draws say of every row.
 
+    Attributes
+    ----------
     own : (N,) share of the draws that keep the row in its cluster
     elsewhere : (N,) share of the draws that put it into no cluster of the partition
     entropy : (N,) of its membership, elsewhere included, in bits
@@ -46,6 +48,8 @@ class RowDoubt(NamedTuple):
 class ClusterDoubt(NamedTuple):
     """What the draws say of every cluster of the partition, arrays (K,).
 
+    Attributes
+    ----------
     sizes : rows
     lower, upper : equal-tailed interval of the size of its match, 0 in draws that have none; a compromise between
         draws may itself be larger or smaller than any match

@@ -29,14 +29,18 @@ class LabelDraws:
     labels : (S, N), each draw's clusters numbered from 0 in the order in which its rows name them
     weights : (S,) probabilities, summing to one
     n_draws : draws that were given, repetitions included
+    by_chain : (C, S) share of every chain's draws, where they were given by chain and count the same; else None
     """
 
     labels: Int[np.ndarray, "S N"]
     weights: Float64[np.ndarray, " S"]
     n_draws: int
+    by_chain: Float64[np.ndarray, "C S"] | None = None
 
     def __post_init__(self) -> None:
         freeze(self.labels, self.weights)
+        if self.by_chain is not None:
+            freeze(self.by_chain)
 
     @property
     def n_rows(self) -> int:
@@ -164,8 +168,8 @@ def as_label_draws(draws: Any, weights: Any = None) -> LabelDraws:
 
     Parameters
     ----------
-    draws : (S, N) integers, a row a draw and a column a row of the data; more leading axes, such as chains, are
-        draws too. Labels mean nothing beyond which rows share one.
+    draws : (S, N) integers, a row a draw and a column a row of the data, or (chains, S, N), whose chains are compared;
+        more leading axes are draws too. Labels mean nothing beyond which rows share one.
     weights : (S,) probabilities of the draws, up to a factor; None makes them equal
 
     Raises
@@ -175,12 +179,17 @@ def as_label_draws(draws: Any, weights: Any = None) -> LabelDraws:
     """
     if isinstance(draws, LabelDraws):
         return draws
-    labels = _checked_labels(draws)
+    array = _checked_labels(draws)
+    labels = array.reshape(-1, array.shape[-1])
     given = _checked_weights(weights, len(labels))
     distinct, inverse = np.unique(canonical(labels), axis=0, return_inverse=True)
     merged = np.bincount(inverse.ravel(), weights=given, minlength=len(distinct))
     kept = merged > 0
-    return LabelDraws(distinct[kept], merged[kept] / merged.sum(), len(labels))
+    by_chain = None
+    if array.ndim == 3 and weights is None:
+        chains = inverse.reshape(array.shape[:2])
+        by_chain = np.stack([np.bincount(one, minlength=len(distinct)) for one in chains]) / array.shape[1]
+    return LabelDraws(distinct[kept], merged[kept] / merged.sum(), len(labels), by_chain)
 
 
 def canonical(labels: Shaped[np.ndarray, "S N"]) -> Int[np.ndarray, "S N"]:
@@ -212,7 +221,7 @@ def weighted_quantile(values: Any, weights: Float64[np.ndarray, " S"], probabili
 
 
 def _checked_labels(draws: Any) -> np.ndarray:
-    labels = _as_matrix(draws)
+    labels = _as_array(draws)
     if labels.dtype.kind == "f":
         _check_whole(labels)
     elif labels.dtype.kind not in "iub":
@@ -221,9 +230,9 @@ def _checked_labels(draws: Any) -> np.ndarray:
             "numpy.unique(draws, return_inverse=True)[1]."
         )
     if labels.dtype.kind != "b" and labels.min() < 0:
-        s, n = np.argwhere(labels < 0)[0]
+        at = tuple(np.argwhere(labels < 0)[0])
         raise ValueError(
-            f"Expected labels of at least 0; got {labels[s, n]:g} in draw {s} at row {n}. Programs that mark noise by "
+            f"Expected labels of at least 0; got {labels[at]:g} in {_place(at)}. Programs that mark noise by "
             "-1 do not mean one cluster by it: leave those rows out, or give each a label of its own."
         )
     return labels
@@ -233,19 +242,23 @@ def _check_whole(labels: np.ndarray) -> None:
     """Refuse floats that are missing, or that are probabilities rather than labels."""
     bad = ~np.isfinite(labels) | (labels != np.floor(labels))
     if bad.any():
-        s, n = np.argwhere(bad)[0]
+        at = tuple(np.argwhere(bad)[0])
         remedy = (
             "Draw labels from probabilities first; a similarity matrix does not determine them."
-            if np.isfinite(labels[s, n])
+            if np.isfinite(labels[at])
             else "Leave the draw out, or give its unlabelled rows a cluster of their own."
         )
-        raise ValueError(
-            f"Expected whole numbers as labels; got {labels[s, n]} in draw {s} at row {n}. {remedy}"
-        )
+        raise ValueError(f"Expected whole numbers as labels; got {labels[at]} in {_place(at)}. {remedy}")
 
 
-def _as_matrix(draws: Any) -> np.ndarray:
-    """Draws as an array (S, N), leading axes joined, refused unless it has rows and columns."""
+def _place(at: tuple[Any, ...]) -> str:
+    """A place among the draws in words: "chain 1, draw 3 at row 5"."""
+    *chain, draw, row = at
+    return f"{f'chain {chain[-1]}, ' if chain else ''}draw {draw} at row {row}"
+
+
+def _as_array(draws: Any) -> np.ndarray:
+    """Draws as an array (..., S, N), refused unless it has rows and columns."""
     if np.ma.is_masked(draws):
         raise ValueError(
             "Expected a label for every row in every draw; some are masked. Leave these draws out, or give their "
@@ -272,7 +285,7 @@ def _as_matrix(draws: Any) -> np.ndarray:
             f"Expected label draws of shape (draws, rows); got shape {labels.shape}. "
             "For one partition of the rows pass labels[None, :]."
         )
-    return labels.reshape(-1, labels.shape[-1])
+    return labels
 
 
 def _checked_weights(weights: Any, n: int) -> np.ndarray:

@@ -83,6 +83,7 @@ def _ball(ball: Any) -> dict[str, Any]:
             name: {
                 "distance": getattr(ball, name).distance,
                 "n_clusters": getattr(ball, name).n_clusters,
+                "n_moved": getattr(ball, name).n_moved,
                 "labels": getattr(ball, name).labels.tolist(),
             }
             for name in bounds

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bayesgmm.posterior.label_chains import disagreement
 from bayesgmm.posterior.partition_words import in_percent
 from bayesgmm.posterior.point import ENOUGH
 
@@ -45,7 +46,7 @@ def partition_warnings(partition: Any) -> tuple[str, ...]:
         found.append(
             f"{in_percent(share)} of the rows are in doubt or set apart: the draws do not settle on a partition"
         )
-    found += _of_chains(partition.source)
+    found += [*_of_chains(partition.source), *disagreement(partition)]
     if getattr(partition.source, "kind", None) == "EM":
         found.append(
             "the draws are EM's allocations given one set of parameters, whose own uncertainty they leave out"

@@ -129,11 +129,17 @@ def _ball(partition: Any) -> str:
     scale = "" if ball.loss == partition.loss else "; distances are in the loss with equal prices"
 
     def told(bound: Any) -> str:
-        return f"{_clusters(bound.n_clusters)} at {number(bound.distance, 3)}"
+        same = np.array_equal(bound.labels, ball.horizontal.labels) and bound is not ball.horizontal
+        moved = f"{_counted(bound.n_moved, 'row')} moved"
+        return (
+            "is the same"
+            if same
+            else f"has {_clusters(bound.n_clusters)} at {number(bound.distance, 3)} ({moved})"
+        )
 
     return (
         f"{100 * ball.level:g} % credible ball: radius {number(ball.radius)}{unit} (half of the draws lie within "
-        f"{number(float(ball.quantile(0.5)))}{scale}); in it the farthest partition has {told(ball.horizontal)}, "
+        f"{number(float(ball.quantile(0.5)))}{scale}); in it the farthest partition {told(ball.horizontal)}, "
         f"the coarsest {told(ball.upper_vertical)}, the finest {told(ball.lower_vertical)}"
     )
 
@@ -206,9 +212,12 @@ def _others(partition: Any) -> list[str]:
         f"{number(mean, 3)}{unit} from it on average"
         for one, weight, mean in zip(found.labels, found.weights, found.expected_losses, strict=True)
     ]
+    between = found.distances[np.triu_indices(len(told), 1)]
+    spread = [number(value, 3) for value in (between.min(), between.max())]
+    apart = spread[0] if spread[0] == spread[1] else f"{spread[0]} to {spread[1]}"
     return [
         f"one partition does not speak for all draws; {len(told)} together do, each for the draws nearest to it: "
-        f"{'; '.join(told)}"
+        f"{'; '.join(told)}; they lie {apart}{unit} apart"
     ]
 
 

@@ -12,6 +12,7 @@ from bayesgmm.posterior.losses import Loss, distance, get_loss, losses_of_number
 from bayesgmm.posterior.point import check_integers
 from bayesgmm.posterior.search import Search
 from bayesgmm.random_state import as_seed
+from bayesgmm.tables import number, text_table
 
 MOST_MEDOIDS = 100  # draws that may begin a group, evenly spaced among the distinct ones
 MOST_LABELS = 500_000  # draws x rows that the groups are found with, of at least 200 draws
@@ -25,16 +26,47 @@ LEAST_STEP = 0.01  # and share of the largest loss there is: a row or two that w
 class Representatives(NamedTuple):
     """Partitions that together stand for the draws, each for those nearest to it; the largest share first.
 
+    Attributes
+    ----------
     labels : (L, N), each with clusters by decreasing size
     weights : (L,) share of the draws that lie nearer to it than to the others
     expected_losses : (L,) mean loss of each over these draws of its own
     path : expected distance from a draw to the nearest of 1, 2, ... partitions, as far as the search went
+    distances : (L, L) of the partitions from each other, at equal prices a = b = 1
+    loss : what all of these are measured in
     """
 
     labels: Int[np.ndarray, "L N"]
     weights: Float64[np.ndarray, " L"]
     expected_losses: Float64[np.ndarray, " L"]
     path: tuple[float, ...]
+    distances: Float64[np.ndarray, "L L"]
+    loss: Loss
+
+    def __repr__(self) -> str:
+        """A table: the draws that each stands for, its clusters, and how far it lies from its draws and the others."""
+        unit = f" ({self.loss.unit})" if self.loss.unit else ""
+        several = len(self.weights) > 1
+        rows = [
+            [
+                str(i),
+                f"{100 * self.weights[i]:.3g} %",
+                "/".join(map(str, np.bincount(one))),
+                number(self.expected_losses[i]),
+                *[number(apart) for apart in self.distances[i][: len(self.weights) * several]],
+            ]
+            for i, one in enumerate(self.labels)
+        ]
+        header = ["partition", "draws", "rows", f"mean loss{unit}"]
+        header += [f"to {i}" for i in range(len(self.weights) * several)]
+        stands = (
+            "partitions stand for the draws, each for those nearest to it"
+            if several
+            else "stands for all draws"
+        )
+        return (
+            f"{len(self.weights)} {stands if several else f'partition {stands}'}\n{text_table(header, rows)}"
+        )
 
 
 def find_representatives(
@@ -163,4 +195,6 @@ def _result(labels, draws: LabelDraws, loss: Loss, path: list[float]) -> Represe
     held = np.bincount(nearest, weights=draws.weights * losses, minlength=len(labels))
     order = np.argsort(-weights, kind="stable")
     order = order[weights[order] > 0]
-    return Representatives(labels[order], weights[order], (held[order] / weights[order]), tuple(path))
+    labels, weights, mean = labels[order], weights[order], held[order] / weights[order]
+    apart = np.array([[distance(one, other, loss.symmetric) for other in labels] for one in labels])
+    return Representatives(labels, weights, mean, tuple(path), apart, loss)

@@ -99,6 +99,17 @@ def _of_draws(posterior: Any) -> dict[str, Figure]:
     }
 
 
+def of_comparison(comparison: Any) -> dict[str, Figure]:
+    """The fits' parameters side by side, where there are several fits."""
+    if len(comparison.names) < 2:
+        return {}
+    caption = (
+        "Parameters by every fit: EM's estimates (hollow), posterior means (filled) with 94 % intervals."
+    )
+    alt = "Weights, means and standard deviations of each component by every fit"
+    return {"comparison": _figure(lambda: plots.comparison(comparison), caption, alt)}
+
+
 def _components_caption(result: Any) -> str:
     posterior = result.kind != "EM"
     if result.observed.n_features == 1:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bayesgmm.criteria.information import CRITERIA
 from bayesgmm.report import reproduce, sections, words
-from bayesgmm.report.figures import figures
+from bayesgmm.report.figures import figures, of_comparison
 
 
 def write_report(
@@ -110,7 +110,7 @@ def context(
         "diagnostics": _diagnostics(posterior),
         "comparison": sections.comparison(comparison),
         "notes": comparison.notes,
-        "figures": figures(selection, em, posterior, partition),
+        "figures": figures(selection, em, posterior, partition) | of_comparison(comparison),
         "warnings": warnings,
         "date": datetime.date.today().isoformat(),
     }
@@ -124,18 +124,24 @@ def _asked(selection: Any, em: Any, posterior: Any | None) -> dict[str, str]:
     asked = {
         "Data": f"{observed.name}: {observed.n_rows} rows, {observed.n_features} feature{plural} "
         f"({words.listed(list(observed.feature_names))})",
-        "Models": f"Gaussian mixtures of {words.listed([str(k) for k in counts])} components, "
+        "Models": f"Gaussian mixtures of {_range(counts)} component{'s' * (counts != [1])}, "
         f"covariances {words.listed(list(structures))}",
         "Chosen by": f"{CRITERIA[selection.criterion].label}, from {em.engine.n_init} starts of EM each",
     }
     if posterior is not None:
         chains, draws = posterior.data["sample_stats"]["lp"].shape
-        prior = type(posterior.model.components).__name__
+        began = ", started from the EM fit" if getattr(posterior, "start", None) is em else ""
         asked["Posterior"] = (
-            f"{words.described(posterior)}; {prior} prior on the components, Dirichlet prior on the weights; "
-            f"{posterior.kind}, {chains} chains of {draws} draws, started from the EM fit"
+            f"{words.described(posterior)}; priors: {reproduce.described(posterior.model)}; "
+            f"{posterior.kind}, {chains} chain{'s' * (chains > 1)} of {draws} draws{began}"
         )
     return asked
+
+
+def _range(counts: list[int]) -> str:
+    """Numbers in words: "1 to 9" where none is left out."""
+    whole = len(counts) > 2 and counts == list(range(counts[0], counts[-1] + 1))
+    return f"{counts[0]} to {counts[-1]}" if whole else words.listed([str(k) for k in counts])
 
 
 def _diagnostics(posterior: Any | None) -> list[Any]:

@@ -8,6 +8,10 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
+import equinox as eqx
+
+from bayesgmm.models import FiniteMixture, finite_mixture
+
 PACKAGES = (
     "bayesgmm",
     "jax",
@@ -45,9 +49,9 @@ def code(selection: Any, em: Any, posterior: Any | None, source: str | None, ran
     ]
     fits = '{"EM": em}'
     if posterior is not None:
-        model = f"models.finite_mixture({posterior.n_components}, {posterior.covariance_type!r})"
-        lines.append(f"model = {model}")
-        lines.append(f"posterior = bg.fit(x, model, bg.{_call(posterior.engine)}, start=em, {seed})")
+        start = "start=em, " if getattr(posterior, "start", None) is em else ""
+        lines.append(f"model = {_model(posterior)}")
+        lines.append(f"posterior = bg.fit(x, model, bg.{_call(posterior.engine)}, {start}{seed})")
         lines.append("print(posterior.diagnostics())")
         fits = f'{{"EM": em, "{posterior.kind}": posterior}}'
     lines.append(f"print(bg.compare({fits}))")
@@ -62,6 +66,19 @@ def _call(engine: Any) -> str:
         if getattr(engine, field.name) != field.default
     ]
     return f"{type(engine).__name__}({', '.join(changed)})"
+
+
+def _model(posterior: Any) -> str:
+    """The model as Python where it is a finite mixture under the default prior; else in words, where to find it."""
+    default = finite_mixture(posterior.n_components, posterior.covariance_type)
+    if eqx.tree_equal(default.resolve(posterior.observed.rows), posterior.model) is True:
+        return f"models.finite_mixture({posterior.n_components}, {posterior.covariance_type!r})"
+    return f"...  # {described(posterior.model)}: in Python, the model of the saved fit, bg.load(path).model"
+
+
+def described(model: FiniteMixture) -> str:
+    """A model's priors by name: "Dirichlet weights, NormalInverseWishart components"."""
+    return f"{type(model.weights).__name__} weights, {type(model.components).__name__} components"
 
 
 def _data(observed: Any, source: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from bayesgmm.tables import number
 
 MOST_DOUBTFUL = 10
 MOST_FEATURES = 8  # of a row, in the table of doubtful rows
+WORD = re.compile("[^\\W\\d_]{2}")  # two letters in a row
 WORST = 8  # quantities shown before the fold
 
 
@@ -24,6 +26,11 @@ class Table(NamedTuple):
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
+
+    def columns_of_words(self) -> list[bool]:
+        """Of every column whether most of its cells are words, which are read from the left, or numbers."""
+        columns = ([row[i] for row in self.rows if row[i]] for i in range(len(self.header)))
+        return [2 * sum(bool(WORD.search(cell)) for cell in column) > len(column) for column in columns]
 
 
 def features(observed: Any) -> Table:
@@ -78,11 +85,16 @@ def parameters(comparison: Any) -> Table:
     """Every parameter of matched components, EM's estimate beside the posterior's mean and interval."""
     table = comparison.parameters
     fits = list(dict.fromkeys(table.columns.get_level_values(0)))
-    rows = []
-    for key, row in table.iterrows():
-        cells = [str(part) for part in key]
-        rows.append(cells + [_estimate(row[fit].dropna().to_list()) for fit in fits])
-    return Table("Components: estimates, with 94 % intervals in brackets", [*table.index.names, *fits], rows)
+    rows = [
+        [_parameter(*key), *(_estimate(row[fit].dropna().to_list()) for fit in fits)]
+        for key, row in table.iterrows()
+    ]
+    return Table("Components: estimates, with 94 % intervals in brackets", ["", *fits], rows)
+
+
+def _parameter(name: str, component: Any, feature: str) -> str:
+    """A parameter in words: "mean of waiting, component 0"."""
+    return f"{name} of {feature}, component {component}" if feature else f"{name} of component {component}"
 
 
 def _estimate(values: list[float]) -> str:

@@ -82,6 +82,26 @@ def test_names_of_frames_are_kept_and_wrong_ones_named(gm):
         clone(gm).fit(FAITHFUL.assign(eruptions=FAITHFUL.eruptions.mask(FAITHFUL.index == 3)))
 
 
+def test_answers_come_back_as_the_frames_they_were_asked_in(gm):
+    rows = FAITHFUL[10:15]
+    told = gm.predict_frame(rows)
+    assert told.index.equals(rows.index)
+    assert told.columns.tolist() == ["component", "uncertainty", "log_density", "p0", "p1"]
+    np.testing.assert_array_equal(told["component"], gm.predict(rows))
+    np.testing.assert_array_equal(told[["p0", "p1"]], gm.predict_proba(rows))
+    np.testing.assert_array_equal(told["uncertainty"], gm.predict_uncertainty(rows))
+    polars = gm.predict_frame(pl.DataFrame(rows))
+    assert isinstance(polars, pl.DataFrame)
+    np.testing.assert_array_equal(polars["log_density"], gm.score_samples(rows))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # scikit-learn's: it was fitted with names
+        assert gm.predict_frame(rows.to_numpy()).index.equals(pd.RangeIndex(5))
+    components = gm.components_frame_
+    assert components.columns.tolist()[:3] == ["weight", "mean eruptions", "mean waiting"]
+    np.testing.assert_array_equal(components["mean waiting"], gm.means_[:, 1])
+    np.testing.assert_allclose(components["sd waiting"] ** 2, gm.covariances_[:, 1, 1])
+
+
 def test_estimators_travel(gm, bgm, tmp_path):
     for estimator in (gm, bgm):
         again = pickle.loads(pickle.dumps(estimator))

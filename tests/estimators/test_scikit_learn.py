@@ -15,19 +15,30 @@ import bayesgmm as bg
 
 HERE = Path(__file__).parent
 
-# Quick enough: em and cavi. The others sample: every one of some forty fits of a check compiles a sampler, a quarter
-# of an hour for each, and none of them takes row weights, which the checks of sample_weight ask for.
-CHECKED = {"em": bg.GaussianMixture(engine="em"), "cavi": bg.BayesianGaussianMixture(engine="cavi")}
+# Quick enough: em and cavi. The others sample, or fit a guide: every one of some forty fits of a check compiles anew, a
+# quarter of an hour for each, and none of them takes row weights, which the checks of sample_weight ask for.
+CHECKED = {
+    "GaussianMixture, em": bg.GaussianMixture(engine="em"),
+    "GaussianMixture, cavi": bg.GaussianMixture(engine="cavi"),
+    "BayesianGaussianMixture, cavi": bg.BayesianGaussianMixture(engine="cavi"),
+    "BayesianGaussianMixture, em": bg.BayesianGaussianMixture(  # em knows no mode of a Dirichlet process
+        engine="em", weight_concentration_prior_type="dirichlet_distribution"
+    ),
+}
+NOT_PASSED = {
+    # Its 15 rows have 30 features, and the default prior, scaled to the rows, is then singular: refused in words.
+    "GaussianMixture, cavi": {"check_sample_weight_equivalence_on_dense_data"},
+}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", CHECKED)
-def test_estimator_checks_pass(engine):
+@pytest.mark.parametrize("name", CHECKED)
+def test_estimator_checks_pass(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = check_estimator(CHECKED[engine], on_skip=None, on_fail=None)
+        found = check_estimator(CHECKED[name], on_skip=None, on_fail=None)
     failed = {check["check_name"]: check["exception"] for check in found if check["status"] == "failed"}
-    assert not failed
+    assert set(failed) == NOT_PASSED.get(name, set()), failed
     assert sum(check["status"] == "passed" for check in found) >= 40
 
 

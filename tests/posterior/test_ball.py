@@ -1,12 +1,14 @@
 """The credible ball: its coverage, its bounds, its limits."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from posterior.partitions import random_draws
 
-from bayesgmm.posterior.ball import credible_ball
+from bayesgmm.posterior.ball import credible_ball, n_moved
 from bayesgmm.posterior.label_draws import as_label_draws
 from bayesgmm.posterior.losses import distance, get_loss, losses_to_draws
 from bayesgmm.posterior.point import find_point
@@ -40,6 +42,31 @@ def test_a_ball_by_hand():
     assert ball.upper_vertical.n_clusters == 1
     assert ball.quantile([0.5, 0.9, 1.0]) == pytest.approx([0, 1, 2])
     assert credible_ball([0, 0, 0, 0], draws, level=1.0).radius == pytest.approx(2.0)
+
+
+@given(seed=st.integers(0, 2**32 - 1))
+def test_as_few_rows_move_as_any_pairing_allows(seed):
+    """Every pairing of four clusters with four, by enumeration."""
+    rng = np.random.default_rng(seed)
+    one, other = rng.integers(0, 4, (2, 12))
+    least = min(np.sum(np.array(pairing)[one] != other) for pairing in itertools.permutations(range(4)))
+    assert n_moved(one, other) == n_moved(other, one) == least
+
+
+def test_bounds_that_differ_by_few_rows_do_not_read_alike():
+    draws = [[0, 0, 0, 0, 1, 1, 1, 1]] * 8 + [
+        [0, 0, 0, 0, 0, 1, 1, 1],
+        [0, 0, 0, 1, 1, 1, 1, 1],
+        [0, 1, 2, 3, 4, 5, 6, 7],
+    ]
+    ball = credible_ball(draws[0], draws, level=0.9)
+    assert [bound.n_moved for bound in (ball.horizontal, ball.upper_vertical)] == [1, 1]
+    told = repr(ball)
+    assert "rows moved" in told and "unlike the farthest" in told
+    whole = credible_ball(draws[0], draws, level=1.0)
+    farthest, coarsest, finest = repr(whole).splitlines()[-3:]
+    assert farthest.split()[3:5] == finest.split()[3:5] == ["6", "0"]
+    assert coarsest.split()[3:5] == ["1", "6"]
 
 
 def test_distances_are_symmetric_whatever_the_prices():

@@ -50,7 +50,14 @@ def test_rows_and_clusters_by_hand():
     assert part.n_clusters_prior is None
     assert "1 of 40 rows is in doubt" in repr(part)
     assert "row 39 (cluster 0: 60 %, 1: 40 %)" in repr(part)
-    assert repr(part.ball).splitlines()[3].split() == ["farthest", "2", f"{part.ball.radius:.4g}", "25/15"]
+    assert repr(part.ball).splitlines()[3].split() == [
+        "farthest",
+        "2",
+        f"{part.ball.radius:.4g}",
+        "1",
+        "0",
+        "25/15",
+    ]
 
 
 @settings(max_examples=15)

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from posterior.partitions import random_draws, same_partition
 
-from bayesgmm.posterior.losses import losses_to_draws
+from bayesgmm.posterior.losses import distance, losses_to_draws
+from bayesgmm.posterior.partition import partition
 from bayesgmm.posterior.point import find_point
 from bayesgmm.posterior.representatives import find_representatives
+from bayesgmm.tables import number
 
 
 def camps(weights, n=60, s=200, noise=0.03, seed=0):
@@ -69,3 +71,17 @@ def test_a_bound_on_clusters_holds_for_all(most):
     assert len(found.weights) == min(most, 2)
     forced = find_representatives(draws, point.labels, max_clusters=most, n_representatives=2)
     assert forced.labels.max() < most
+
+
+def test_they_say_how_far_apart_they_lie():
+    draws, centres = camps((0.7, 0.3))
+    found = find_representatives(draws, find_point(draws, n_starts=2).labels)
+    assert found.distances[0, 1] == found.distances[1, 0] == pytest.approx(distance(*centres))
+    assert np.array_equal(np.diagonal(found.distances), [0, 0])
+    told = repr(found).splitlines()
+    assert told[0] == "2 partitions stand for the draws, each for those nearest to it"
+    assert told[1].split()[-4:] == ["to", "0", "to", "1"]
+    assert told[3].split()[1:4] == ["70", "%", "30/30"] and number(found.distances[0, 1]) in told[3]
+    assert number(found.distances[0, 1], 3) + " bits apart" in repr(partition(draws, n_starts=2))
+    alone = find_representatives([[0, 0, 1]] * 4, [0, 0, 1])
+    assert repr(alone).startswith("1 partition stands for all draws")
