@@ -13,12 +13,13 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from bayesgmm.covariances import Array, Natural, Precision, PseudoMoments, Structure, get_structure, namespace
-from bayesgmm.kernel import Rows, total_log_density
+from bayesgmm.kernel import total_log_density
 from bayesgmm.mixture import Mixture, MixtureDistribution
 from bayesgmm.models.components import ComponentPrior, DataMoments, NormalInverseWishart
 from bayesgmm.models.prior_draws import prior_draws
 from bayesgmm.models.weights import Dirichlet, WeightPrior
 from bayesgmm.random_state import as_seed
+from bayesgmm.row_blocks import Rows
 
 
 class FiniteMixture(eqx.Module):

@@ -20,6 +20,7 @@ ROOMS = [
         "tables",
         "gamma_draws",
         "kernel",
+        "row_blocks",
         "covariances",
         "data",
         "datasets",

@@ -11,16 +11,9 @@ from hypothesis import strategies as st
 
 from bayesgmm.covariances import Natural, get_structure
 from bayesgmm.float64 import in_float64, to_device
-from bayesgmm.kernel import (
-    block_size,
-    log_density,
-    log_density_of_rows,
-    make_rows,
-    memberships,
-    round_up,
-    statistics,
-)
+from bayesgmm.kernel import log_density, log_density_of_rows, memberships, statistics
 from bayesgmm.mixture import Mixture
+from bayesgmm.row_blocks import block_size, make_rows, round_up
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES)
 first_structure_quick = pytest.mark.parametrize("structure", FIRST_QUICK)

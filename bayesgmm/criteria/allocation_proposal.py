@@ -33,9 +33,10 @@ from bayesgmm.covariances import Array
 from bayesgmm.criteria.permanent import log_permanent
 from bayesgmm.criteria.working_prior import working_prior
 from bayesgmm.float64 import in_float64
-from bayesgmm.kernel import Rows, drawn_statistics, make_rows
+from bayesgmm.kernel import drawn_statistics
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
+from bayesgmm.row_blocks import Rows, make_rows
 
 SHARES = (1.0, 0.75, 0.55)  # of a row that counts
 PIECE = 200  # draws whose density is found at once: other numbers of draws compile nothing

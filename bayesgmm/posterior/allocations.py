@@ -11,10 +11,11 @@ from jaxtyping import Float64, Int
 
 from bayesgmm.compiled import compiled
 from bayesgmm.float64 import in_float64
-from bayesgmm.kernel import allocations, make_rows, posterior_probabilities
+from bayesgmm.kernel import allocations, posterior_probabilities
 from bayesgmm.mixture import Mixture
 from bayesgmm.posterior.predict import MOST_CELLS
 from bayesgmm.random_state import as_seed
+from bayesgmm.row_blocks import make_rows
 
 MOST_LABELS = 20_000_000  # draws x rows; above it the draws are thinned
 EM_DRAWS = 1000  # allocations drawn where there is one mixture only

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from bayesgmm.compiled import compiled
 from bayesgmm.float64 import in_float64
-from bayesgmm.kernel import allocation_counts, make_rows
+from bayesgmm.kernel import allocation_counts
 from bayesgmm.mixture import Mixture
 from bayesgmm.posterior.posterior import Posterior
 from bayesgmm.posterior.predict import MOST_CELLS, log_likelihoods, pointwise_log_density
 from bayesgmm.posterior.relabel import relabel
+from bayesgmm.row_blocks import make_rows
 
 MODE_NOTES = ("log_joint_at_mode", "laplace_weight", "newton_decrement", "newton_steps")
 MOST_POINTWISE = 60_000_000  # draws x rows of pointwise log-likelihood kept (half a gigabyte)

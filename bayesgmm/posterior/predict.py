@@ -13,8 +13,9 @@ from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Natural, Structure
 from bayesgmm.data import Data, Standardisation, as_data, check_sample_weight, check_width
 from bayesgmm.float64 import in_float64
-from bayesgmm.kernel import Rows, log_density, make_rows, memberships, per_row, statistics
+from bayesgmm.kernel import log_density, memberships, per_row, statistics
 from bayesgmm.mixture import Mixture
+from bayesgmm.row_blocks import Rows, make_rows
 
 MOST_CELLS = 4_000_000  # draws x components x rows held at once
 

@@ -16,9 +16,10 @@ from scipy.optimize import linear_sum_assignment
 
 from bayesgmm.compiled import compiled
 from bayesgmm.float64 import in_float64
-from bayesgmm.kernel import Rows, contingency, make_rows
+from bayesgmm.kernel import contingency
 from bayesgmm.mixture import Mixture
 from bayesgmm.posterior.predict import MOST_CELLS, membership_probabilities
+from bayesgmm.row_blocks import Rows, make_rows
 
 
 def relabel(

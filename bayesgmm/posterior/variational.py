@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array
 from bayesgmm.float64 import in_float64
-from bayesgmm.kernel import Rows, make_rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 from bayesgmm.posterior.assemble import assemble
@@ -26,6 +25,7 @@ from bayesgmm.posterior.counts import prior_n_clusters
 from bayesgmm.posterior.diagnostics import Diagnostics, diagnose
 from bayesgmm.posterior.posterior import Posterior
 from bayesgmm.posterior.predict import log_likelihoods
+from bayesgmm.row_blocks import Rows, make_rows
 
 EMPTY = 0.5  # expected rows below which a slot is empty
 POINT = (

@@ -22,8 +22,8 @@ from bayesgmm import models
 from bayesgmm.inference.cavi import ascent
 from bayesgmm.inference.cavi.starts import naturals_of_labels
 from bayesgmm.inference.fit import prepare
-from bayesgmm.kernel import make_rows
 from bayesgmm.models.components import NormalInverseWishart
+from bayesgmm.row_blocks import make_rows
 
 TOL = 1e-3  # scikit-learn's default, nats in total
 

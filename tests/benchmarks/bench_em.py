@@ -21,8 +21,8 @@ import bayesgmm as bg
 from bayesgmm import models
 from bayesgmm.covariances import get_structure
 from bayesgmm.inference.em import steps
-from bayesgmm.kernel import make_rows
 from bayesgmm.mixture import Mixture
+from bayesgmm.row_blocks import make_rows
 
 STEPS = 20
 

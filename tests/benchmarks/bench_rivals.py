@@ -46,8 +46,8 @@ def ours(x, means, covariances, dtype):
 
     from bayesgmm.covariances import get_structure
     from bayesgmm.inference.em.steps import Settings, advance, initial
-    from bayesgmm.kernel import make_rows
     from bayesgmm.mixture import Mixture
+    from bayesgmm.row_blocks import make_rows
 
     structure, (k, d) = get_structure("full"), means.shape
     start = Mixture(structure, np.full((1, k), -np.log(k)), means[None], covariances[None])

@@ -18,9 +18,9 @@ from bayesgmm.compiled import quick_options
 from bayesgmm.float64 import in_float64, to_device
 from bayesgmm.inference.gibbs.state import ChainState
 from bayesgmm.inference.gibbs.sweep import sweep
-from bayesgmm.kernel import Rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models.components.own_scale import scale_from_site
+from bayesgmm.row_blocks import Rows
 
 N_ROWS, N_FEATURES, N_STEPS = 6, 2, 12
 QUICKLY_COMPILED = {"xla_backend_optimization_level": 0, **quick_options()}  # each program runs once

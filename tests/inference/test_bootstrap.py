@@ -13,7 +13,7 @@ from bayesgmm import models
 from bayesgmm.inference.em import refits
 from bayesgmm.inference.em.em import em_settings
 from bayesgmm.inference.em.resampling import DataSet, data_sets
-from bayesgmm.kernel import make_rows
+from bayesgmm.row_blocks import make_rows
 
 TIGHT = bg.EM(n_init=3, tol=1e-14)
 X = bg.load_dataset("faithful").to_numpy()

@@ -20,12 +20,12 @@ from bayesgmm.inference.cavi.starts import naturals_of_labels
 from bayesgmm.inference.em.result import Status
 from bayesgmm.inference.fit import prepare
 from bayesgmm.inference.start import labels_to_one_hot
-from bayesgmm.kernel import make_rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models.components import NormalInverseWishart, NormalLKJ, richardson_green
 from bayesgmm.models.weights import Dirichlet, Gamma, SparseDirichlet, StickBreaking
 from bayesgmm.posterior import variational
 from bayesgmm.posterior.variational import Factors
+from bayesgmm.row_blocks import make_rows
 
 PLAIN = bg.CAVI(moves=0)
 SLOTS = 6

@@ -15,7 +15,7 @@ from bayesgmm.inference.em import climb, moves, screen, steps
 from bayesgmm.inference.em.em import EM, em_settings
 from bayesgmm.inference.fit import prepare
 from bayesgmm.inference.start import mixtures_from_labels
-from bayesgmm.kernel import first_blocks, make_rows
+from bayesgmm.row_blocks import first_blocks, make_rows
 
 
 def clusters(n, seed=0, collinear=0.0):

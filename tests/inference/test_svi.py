@@ -27,8 +27,8 @@ from bayesgmm.inference.svi import svi as engine_module
 from bayesgmm.inference.svi.elbo import Anchor
 from bayesgmm.inference.svi.laplace import anchor
 from bayesgmm.inference.svi.words import _judged
-from bayesgmm.kernel import make_rows
 from bayesgmm.models.components import HalfNormal, NormalInverseWishart, NormalLKJ
+from bayesgmm.row_blocks import make_rows
 
 MODEL = models.finite_mixture(2)
 ENGINE = bg.SVI(num_samples=500)

@@ -17,7 +17,7 @@ from bayesgmm.inference.gradient import modes as mode_search
 from bayesgmm.inference.gradient.modes import allot, em_starts, find_modes, weights_of
 from bayesgmm.inference.gradient.target import Chart, Target, derivatives, gradients
 from bayesgmm.inference.gradient.warm_start import dispersed_starts, find_mode
-from bayesgmm.kernel import make_rows
+from bayesgmm.row_blocks import make_rows
 
 
 def standard_problem(model, n=80):

@@ -26,9 +26,10 @@ from numpy.typing import NDArray
 from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array, Natural
 from bayesgmm.float64 import in_float64
-from bayesgmm.kernel import Rows, statistics
+from bayesgmm.kernel import statistics
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
+from bayesgmm.row_blocks import Rows
 
 CHUNK = 256  # laps between two looks from the host, at most
 BATCH = 8  # columns of the programs that look at no rows

@@ -20,9 +20,9 @@ from bayesgmm.inference.cavi.search import Place, Task, occupied, search
 from bayesgmm.inference.cavi.starts import first_naturals, found_naturals
 from bayesgmm.inference.em.result import Status
 from bayesgmm.inference.problem import Problem
-from bayesgmm.kernel import Rows, make_rows
 from bayesgmm.models import FiniteMixture
 from bayesgmm.posterior.variational import Factors, VariationalPosterior
+from bayesgmm.row_blocks import Rows, make_rows
 
 TOGETHER = 8  # columns of one program: few sizes, so that few are compiled
 STARTS_TOGETHER = 16  # where no moves follow

@@ -30,9 +30,9 @@ from bayesgmm.inference.cavi.ascent import (
     naturals,
 )
 from bayesgmm.inference.start import mixtures_from_responsibilities
-from bayesgmm.kernel import Rows
 from bayesgmm.models import FiniteMixture
 from bayesgmm.posterior.variational import EMPTY
+from bayesgmm.row_blocks import Rows
 
 CHUNK_WORK = 50_000_000  # rows x slots of a chunk of laps
 # Columns of one program, by rows x slots up to which they are worth their padding.

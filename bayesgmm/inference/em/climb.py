@@ -27,9 +27,9 @@ from bayesgmm.inference.em.steps import (
     advance,
     initial,
 )
-from bayesgmm.kernel import Rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
+from bayesgmm.row_blocks import Rows
 
 CHUNK_WORK = 100_000_000  # rows x slots of a chunk, at most
 GROUPS = {

@@ -30,9 +30,9 @@ from bayesgmm.inference.em.result import EMResult, Status
 from bayesgmm.inference.em.screen import screened
 from bayesgmm.inference.em.steps import CONVERGED, MAX_STEPS, NON_FINITE, Climb, Settings
 from bayesgmm.inference.problem import Problem
-from bayesgmm.kernel import Rows, make_rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
+from bayesgmm.row_blocks import Rows, make_rows
 
 RELATIVE_FLOOR = 1e-8  # default reg_covar, of each feature's variance: sd 1e-4 of the data's
 STATUS = {CONVERGED: Status.CONVERGED, MAX_STEPS: Status.MAX_STEPS, NON_FINITE: Status.NON_FINITE}

@@ -18,9 +18,9 @@ from bayesgmm.covariances import Structure
 from bayesgmm.inference.em.climb import climb, columns_of
 from bayesgmm.inference.em.steps import Climb, Settings
 from bayesgmm.inference.start import mixtures_from_responsibilities
-from bayesgmm.kernel import Rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
+from bayesgmm.row_blocks import Rows
 
 CANDIDATES = (
     15,

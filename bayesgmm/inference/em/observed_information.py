@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array, Natural, Structure
 from bayesgmm.float64 import in_float64
-from bayesgmm.kernel import Rows, make_rows, statistics
+from bayesgmm.kernel import statistics
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
+from bayesgmm.row_blocks import Rows, make_rows
 
 BATCH = 64  # derivatives taken in one pass over the rows
 

@@ -25,9 +25,9 @@ from bayesgmm.cores import programs_at_once
 from bayesgmm.float64 import in_float64
 from bayesgmm.inference.em import steps
 from bayesgmm.inference.em.steps import NON_FINITE, RETIRED, RUNNING, Climb, Settings
-from bayesgmm.kernel import Rows, make_rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
+from bayesgmm.row_blocks import Rows, make_rows
 
 SEATS = 64  # at most
 TABLES = 8  # each a call of the program

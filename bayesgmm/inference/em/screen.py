@@ -19,9 +19,9 @@ from bayesgmm.inference.em.climb import climb, columns_of, put_columns
 from bayesgmm.inference.em.moves import with_moves
 from bayesgmm.inference.em.steps import Climb, Settings
 from bayesgmm.inference.problem import Problem
-from bayesgmm.kernel import Rows, first_blocks, make_rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
+from bayesgmm.row_blocks import Rows, first_blocks, make_rows
 
 LOOK = 20  # evaluations after which starts far behind are given up
 GROWTH = 8  # rows of a level over those of the one before

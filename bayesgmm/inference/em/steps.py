@@ -18,9 +18,10 @@ from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array, Moments, Natural, PseudoMoments, Structure
 from bayesgmm.inference.em import leap
 from bayesgmm.inference.em.leap import columns, norm
-from bayesgmm.kernel import Rows, statistics
+from bayesgmm.kernel import statistics
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
+from bayesgmm.row_blocks import Rows
 
 CHUNK = 60  # evaluations between two looks from the host, at most
 PLAIN_STEPS = 3  # EM steps before the first leap

@@ -22,10 +22,10 @@ from bayesgmm.inference.gibbs.split_merge import applies
 from bayesgmm.inference.gibbs.state import ChainState
 from bayesgmm.inference.gibbs.sweep import log_prior, sweep
 from bayesgmm.inference.problem import Problem
-from bayesgmm.kernel import Rows, make_rows
 from bayesgmm.models import FiniteMixture
 from bayesgmm.posterior.assemble import assemble
 from bayesgmm.posterior.posterior import Posterior
+from bayesgmm.row_blocks import Rows, make_rows
 
 CHUNK = 100  # kept draws between two looks from the host
 MANY_ROWS = 1000  # from which on split-merge moves are made unless told otherwise

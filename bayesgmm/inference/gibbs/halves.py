@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float
 from bayesgmm.covariances import Array, Moments, Structure
 from bayesgmm.inference.gibbs.labelled import random_row, second_part
 from bayesgmm.inference.gibbs.state import ChainState
-from bayesgmm.kernel import Rows
 from bayesgmm.models import FiniteMixture
+from bayesgmm.row_blocks import Rows
 
 ALIKE = 1e-9  # added to a variance that is zero where both seeds are the same row
 APART = 8.0  # log odds of one seed's row to belong to the other, in the first step

@@ -11,7 +11,7 @@ from jax import lax
 from jaxtyping import Bool, Float, Int
 
 from bayesgmm.covariances import Array, Natural, Structure
-from bayesgmm.kernel import Rows
+from bayesgmm.row_blocks import Rows
 
 
 class Labelled(NamedTuple):

@@ -40,11 +40,11 @@ from bayesgmm.covariances import Array, Structure
 from bayesgmm.inference.gibbs.halves import broad, converged, moments_of
 from bayesgmm.inference.gibbs.labelled import Labelled, second_part
 from bayesgmm.inference.gibbs.state import ChainState
-from bayesgmm.kernel import Rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 from bayesgmm.models.components import ComponentPrior
 from bayesgmm.models.weights.dirichlet import draw_log_dirichlet
+from bayesgmm.row_blocks import Rows
 
 
 class Pair(NamedTuple):

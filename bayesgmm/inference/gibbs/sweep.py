@@ -17,9 +17,10 @@ from bayesgmm.covariances import Array
 from bayesgmm.inference.gibbs.labelled import draw_labels
 from bayesgmm.inference.gibbs.split_merge import split_merge
 from bayesgmm.inference.gibbs.state import ChainState
-from bayesgmm.kernel import Rows, drawn_statistics
+from bayesgmm.kernel import drawn_statistics
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
+from bayesgmm.row_blocks import Rows
 
 
 class Swept(NamedTuple):

@@ -24,9 +24,9 @@ from bayesgmm.inference.gradient.target import Chart, Target, gradients, mixture
 from bayesgmm.inference.gradient.vi_start import starting_fit, starting_mode
 from bayesgmm.inference.gradient.warm_start import Mode, dispersed_starts
 from bayesgmm.inference.problem import Problem
-from bayesgmm.kernel import make_rows
 from bayesgmm.posterior.assemble import assemble
 from bayesgmm.posterior.posterior import Posterior
+from bayesgmm.row_blocks import make_rows
 
 CHUNK = 50  # steps between two looks from the host
 OBJECTS = 1.05  # R-hat of the log joint from which a round is taken for the warm-up of another

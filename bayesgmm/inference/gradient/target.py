@@ -19,9 +19,9 @@ from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
 from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array
-from bayesgmm.kernel import Rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
+from bayesgmm.row_blocks import Rows
 
 
 class Target(eqx.Module):

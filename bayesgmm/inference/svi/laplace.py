@@ -20,9 +20,9 @@ from bayesgmm.inference.gradient.target import Target
 from bayesgmm.inference.gradient.warm_start import find_mode
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.svi.elbo import Anchor
-from bayesgmm.kernel import make_rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.posterior.posterior import Posterior
+from bayesgmm.row_blocks import make_rows
 
 MOST_ROWS = 20_000  # rows from which the curvature is taken; more would say no more of it
 

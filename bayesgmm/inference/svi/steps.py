@@ -20,9 +20,9 @@ from bayesgmm.covariances import Array
 from bayesgmm.inference.svi.elbo import Anchor, QuietELBO, WeightedDraws, weighted_draws
 from bayesgmm.inference.svi.guides import find_guide, is_own
 from bayesgmm.inference.svi.laplace import Laplace
-from bayesgmm.kernel import Rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
+from bayesgmm.row_blocks import Rows
 
 CHUNK = 100  # steps between two looks from the host
 CELLS = 2_000_000  # draws x rows weighed at once

@@ -20,11 +20,11 @@ from bayesgmm.inference.svi.guides import find_guide
 from bayesgmm.inference.svi.laplace import anchor, em_fit, laplace, start_mixture
 from bayesgmm.inference.svi.steps import CHUNK, Recipe, Task, advance, check_optimizer, draw, first_state
 from bayesgmm.inference.svi.words import describe
-from bayesgmm.kernel import make_rows
 from bayesgmm.posterior.assemble import assemble
 from bayesgmm.posterior.guide import GuidePosterior
 from bayesgmm.posterior.pareto import smooth
 from bayesgmm.posterior.posterior import Posterior
+from bayesgmm.row_blocks import make_rows
 
 RATES = (0.02, 0.005, 0.001)  # of Adam, in posterior standard deviations a step; lowered when the ELBO stalls
 PATIENCE = 3  # chunks without a better ELBO until the rate is lowered
