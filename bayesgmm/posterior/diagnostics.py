@@ -74,6 +74,26 @@ class Diagnostics:
         return "\n".join(parts)
 
 
+@dataclasses.dataclass(frozen=True, repr=False)
+class ApproximationDiagnostics(Diagnostics):
+    """Tables of an approximation's draws. They are independent, so that R-hat says nothing of the approximation."""
+
+    judgement: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """What is known of the approximation, in plain words."""
+        return self.judgement
+
+
+def of_approximation(
+    draws: Diagnostics, warnings: tuple[str, ...], judgement: str
+) -> ApproximationDiagnostics:
+    """The tables of such draws, with a judgement that is not made from them."""
+    tables = {field.name: getattr(draws, field.name) for field in dataclasses.fields(Diagnostics)}
+    return ApproximationDiagnostics(**{**tables, "warnings": warnings}, judgement=judgement)
+
+
 def diagnose(posterior: Any) -> Diagnostics:
     """Diagnostics of a posterior (see :class:`Diagnostics`)."""
     stats = posterior.data["sample_stats"]

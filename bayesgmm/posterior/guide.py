@@ -8,20 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.posterior.diagnostics import Diagnostics
+from bayesgmm.posterior.diagnostics import Diagnostics, of_approximation
 from bayesgmm.posterior.posterior import Posterior
-
-
-@dataclasses.dataclass(frozen=True, repr=False)
-class GuideDiagnostics(Diagnostics):
-    """Tables of a guide's draws. They are independent, so R-hat says nothing of the guide: k-hat does."""
-
-    judgement: str = ""
-
-    @property
-    def verdict(self) -> str:
-        """ELBO, status and k-hat in plain words."""
-        return self.judgement
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -71,10 +59,7 @@ class GuidePosterior(Posterior):
 
     def diagnostics(self) -> Diagnostics:
         """How far to trust the guide: k-hat in words; and tables of its draws."""
-        tables = {
-            field.name: getattr(self._diagnostics, field.name) for field in dataclasses.fields(Diagnostics)
-        }
-        return GuideDiagnostics(**{**tables, "warnings": self.remarks}, judgement=str(self._said("verdict")))
+        return of_approximation(self._diagnostics, self.remarks, str(self._said("verdict")))
 
     @property
     def warnings(self) -> tuple[str, ...]:

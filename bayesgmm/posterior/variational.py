@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -22,7 +21,7 @@ from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 from bayesgmm.posterior.assemble import assemble
 from bayesgmm.posterior.counts import prior_n_clusters
-from bayesgmm.posterior.diagnostics import Diagnostics, diagnose
+from bayesgmm.posterior.diagnostics import Diagnostics, diagnose, of_approximation
 from bayesgmm.posterior.posterior import Posterior
 from bayesgmm.posterior.predict import log_likelihoods
 from bayesgmm.row_blocks import Rows, make_rows
@@ -201,7 +200,7 @@ class VariationalPosterior(Posterior):
 
     def diagnostics(self) -> Diagnostics:
         """Tables of the draws. They are independent, so R-hat and ESS say nothing of the approximation."""
-        return dataclasses.replace(diagnose(self), warnings=(POINT,))
+        return of_approximation(diagnose(self), (POINT,), POINT)
 
     @property
     def warnings(self) -> tuple[str, ...]:

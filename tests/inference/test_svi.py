@@ -147,7 +147,7 @@ def test_the_verdict_is_in_words(fitted):
     assert "labelling only" in diagnostics.verdict
     assert diagnostics.warnings == post.warnings
     for k, good in ((0.2, True), (0.6, True), (0.69, False), (1.5, False)):
-        words, remarks = _judged(k, 1000, 500.0, False)
+        words, remarks = _judged(k, 1000, 500.0, bg.SVI())
         assert f"k-hat {k:.2f}" in words
         assert bool(remarks) != good, k
 

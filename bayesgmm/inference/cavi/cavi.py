@@ -16,7 +16,7 @@ import numpy as np
 from bayesgmm.covariances import Natural
 from bayesgmm.inference import start as starting
 from bayesgmm.inference.cavi.ascent import CONVERGED, INTERRUPTED, plug_in
-from bayesgmm.inference.cavi.search import Place, Task, occupied, search
+from bayesgmm.inference.cavi.search import Place, Task, occupied, one_lap, search
 from bayesgmm.inference.cavi.starts import first_naturals, found_naturals
 from bayesgmm.inference.em.result import Status
 from bayesgmm.inference.problem import Problem
@@ -59,7 +59,8 @@ class CAVI:
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
                 raise ValueError(f"Expected {name} to be an integer of at least {least}; got {value!r}.")
-        if not isinstance(self.tol, int | float | np.number) or not (np.isfinite(self.tol) and self.tol >= 0):
+        number = isinstance(self.tol, int | float | np.number) and not isinstance(self.tol, bool)
+        if not (number and np.isfinite(self.tol) and self.tol >= 0):
             raise ValueError(f"Expected tol to be a finite number of at least 0; got {self.tol!r}.")
 
     def run(self, problem: Problem) -> VariationalPosterior:
@@ -73,13 +74,13 @@ class CAVI:
         )
         most = starting.sample_size(model, problem.observed.n_features)
         sample = problem.sample_rows(most, rng)
-        start, names = self._start(problem, model, sample, rng)
+        start, names, interrupted = self._start(problem, model, sample, rng)
         affine = problem.standardisation.shift, problem.standardisation.scale
         rows = make_rows(
             problem.observed.rows, model.structure, problem.sample_weight, affine=affine, spread=True
         )
         task = self._task(problem, model, rows, self.tol, len(start.eta))
-        place = search(task, start, sample[0], self.moves, rng)
+        place = search(task, start, sample[0], self.moves, rng) if not interrupted else one_lap(task, start)
         return self._result(problem, model, rows, place, names, time.perf_counter() - began)
 
     def _task(self, problem: Problem, model: FiniteMixture, rows: Rows, tol: float, n_starts: int) -> Task:
@@ -88,18 +89,19 @@ class CAVI:
 
     def _start(
         self, problem: Problem, model: FiniteMixture, sample: Any, rng: np.random.Generator
-    ) -> tuple[Natural, tuple[str, ...]]:
-        """Natural parameters of the first passes over all rows: the caller's, from partitions, or from a sample."""
+    ) -> tuple[Natural, tuple[str, ...], bool]:
+        """Natural parameters of the first passes over all rows: the caller's, from partitions, or from a sample.
+
+        With them the moves made on the sample, and whether the search there was interrupted.
+        """
         if problem.start is not None:
-            return first_naturals(problem, model), ()
+            return first_naturals(problem, model), (), False
         found = found_naturals(model, *sample, self.n_init, rng)
         if len(sample[0]) == np.count_nonzero(problem.sample_weight):
-            return found, ()
+            return found, (), False
         rows = make_rows(sample[0], model.structure, sample[1])
-        task = self._task(problem, model, rows, SAMPLE_TOL, len(found.eta))
+        task = self._task(problem, model, rows, SAMPLE_TOL, len(found.eta))._replace(phase="CAVI: sample")
         place = search(task, found, sample[0], self.moves, rng)
-        if place.state.status == INTERRUPTED:  # no lap over all rows was made yet: there is nothing to keep
-            raise KeyboardInterrupt
         mixture = plug_in(model, rows.total, place.state.values, place.state.factor, sample[0].shape[1])
         used = np.zeros(model.n_components, bool)
         used[occupied(place.state.values)] = True
@@ -107,7 +109,8 @@ class CAVI:
             natural = dataclasses.replace(
                 mixture, log_weights=np.where(used, mixture.log_weights, -np.inf)
             ).natural()
-        return jax.tree.map(lambda leaf: leaf[None], natural), place.moves
+        interrupted = bool(place.state.status == INTERRUPTED)
+        return jax.tree.map(lambda leaf: leaf[None], natural), place.moves, interrupted
 
     def _result(
         self,

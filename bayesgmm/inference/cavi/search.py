@@ -65,6 +65,7 @@ class Task(NamedTuple):
     reorder: bool
     together: int
     tell: Tell
+    phase: str = "CAVI"
 
 
 def search(
@@ -100,6 +101,12 @@ def search(
     return place
 
 
+def one_lap(task: Task, start: Natural) -> Place:
+    """The first start after one pass over all rows: what an interrupted search has to show."""
+    (end,) = climbed(task._replace(max_steps=1), _columns(start, np.arange(1)), -np.inf)
+    return _interrupted(Place(*end, np.array([end[0].elbo]), ()))
+
+
 def _interrupted(place: Place) -> Place:
     return place._replace(state=place.state._replace(status=np.asarray(INTERRUPTED)))
 
@@ -112,7 +119,7 @@ def climbed(task: Task, start: Natural, floor: float) -> list[tuple[Ascent, list
     for first in range(0, c, size):
         out += _climb_group(task, _columns(start, np.arange(first, min(first + size, c))), size, floor)
         if floor == -np.inf:
-            task.tell("CAVI", min(first + size, c), c)
+            task.tell(task.phase, min(first + size, c), c)
         if out[-1][0].status == INTERRUPTED:
             break
     return out
@@ -146,6 +153,8 @@ def _climb_group(task: Task, start: Natural, size: int, floor: float) -> list[tu
             state, chunk = advance(task.model, task.rows, state, settings)
             for column, values in zip(history, chunk.T, strict=False):
                 column.extend(values[np.isfinite(values)].tolist())
+            if floor == -np.inf:
+                task.tell(f"{task.phase} passes", int(state.n_steps.max()), task.max_steps)
     except KeyboardInterrupt:
         if floor > -np.inf or not np.any(np.isfinite(state.elbo)):
             raise
@@ -171,6 +180,7 @@ def _moved(
         together = jax.tree.map(lambda *leaves: np.stack(leaves), *starts)
         floor = float(state.elbo) + GAIN + task.tol * float(task.rows.total_weight)
         ends = climbed(task, together, floor)
+        task.tell(f"{task.phase} moves", min(first + size, len(proposals)), len(proposals))
         elbo = [end.elbo if np.isfinite(end.elbo) else -np.inf for end, _ in ends]
         best = int(np.argmax(elbo))
         if elbo[best] > floor:
@@ -272,24 +282,26 @@ def _half(
 ) -> NDArray[np.bool_]:
     """Which rows (n,) of a component are nearer to one of two centres, by k-means++ and a few of Lloyd's steps.
 
-    Distances are in the component's own standard deviations.
+    Distances are, as it falls, in the component's own standard deviations, which finds groups along its narrow
+    directions, or in the data's: what sets two groups apart makes the component wide there, and the former hide it.
     """
     share = weight / max(weight.sum(), 1e-300)
     if not np.isfinite(share).all() or np.count_nonzero(share > 1e-6) < 2:
         return np.zeros(len(rows), bool)
     away = rows - share @ rows
-    values, vectors = np.linalg.eigh((away * share[:, None]).T @ away)
-    whitened = away @ vectors / np.sqrt(np.maximum(values, 1e-9 * values.max() + 1e-300))
-    first = whitened[rng.choice(len(rows), p=share)]
-    far = share * ((whitened - first) ** 2).sum(axis=1)
-    second = whitened[rng.choice(len(rows), p=far / far.sum())] if far.sum() > 0 else first
+    if rng.random() < 0.5:
+        values, vectors = np.linalg.eigh((away * share[:, None]).T @ away)
+        away = away @ vectors / np.sqrt(np.maximum(values, 1e-9 * values.max() + 1e-300))
+    first = away[rng.choice(len(rows), p=share)]
+    far = share * ((away - first) ** 2).sum(axis=1)
+    second = away[rng.choice(len(rows), p=far / far.sum())] if far.sum() > 0 else first
     for _ in range(LLOYD):
-        half = ((whitened - second) ** 2).sum(axis=1) < ((whitened - first) ** 2).sum(axis=1)
+        half = ((away - second) ** 2).sum(axis=1) < ((away - first) ** 2).sum(axis=1)
         if min(share[half].sum(), share[~half].sum()) <= 0:
             break
         first, second = (
-            np.average(whitened[~half], axis=0, weights=share[~half]),
-            np.average(whitened[half], axis=0, weights=share[half]),
+            np.average(away[~half], axis=0, weights=share[~half]),
+            np.average(away[half], axis=0, weights=share[half]),
         )
     return half
 

@@ -39,7 +39,7 @@ class SVIStatus(enum.Enum):
     INTERRUPTED = "interrupted: the best state until then is kept"
     NOT_FITTED = "at the Laplace approximation: there is nothing to fit"
     NON_FINITE = (
-        "the ELBO was never finite, and the guide is where it began: use guide='multivariate_normal', or an "
+        "the ELBO was never finite, and the guide is where it began: use guide='laplace', or an "
         "optimizer with shorter steps"
     )
 
@@ -87,7 +87,11 @@ class SVI:
                 continue
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
                 raise ValueError(f"Expected {name} to be an integer of at least {least}; got {value!r}.")
-        if isinstance(self.tol, bool) or not isinstance(self.tol, int | float) or not 0 < self.tol < np.inf:
+        if (
+            isinstance(self.tol, bool)
+            or not isinstance(self.tol, int | float | np.number)
+            or not 0 < self.tol < np.inf
+        ):
             raise ValueError(f"Expected tol to be a number above 0; got {self.tol!r}.")
         if not isinstance(self.corrected, bool):
             raise TypeError(f"Expected corrected to be True or False; got {self.corrected!r}.")

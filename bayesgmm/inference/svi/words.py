@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bayesgmm.inference.svi.guides import find_guide
 from bayesgmm.posterior.pareto import effective_draws, smooth, threshold
 
+RICHER = ("multivariate_normal", "flow")
 GOOD = 0.5  # k-hat below which the importance weights have a finite variance
 
 
@@ -59,10 +60,10 @@ def describe(engine: Any, problem: Any, fitted: Any, weighted: Any) -> Account:
     top = ratios.max()
     log_evidence = float(top + np.log(np.mean(np.exp(ratios - top))))
     head = f"ELBO {elbo:.3f} (Monte Carlo error {error:.3f}), {fitted.status.value}. "
-    verdict, remarks = _judged(k, ratios.size, effective, engine.corrected)
+    verdict, remarks = _judged(k, ratios.size, effective, engine)
     note = find_guide(engine.guide).note
     if not fitted.status.ok:
-        remarks = (f"The fit {fitted.status.value}.", *remarks)
+        remarks = (f"The fit: {fitted.status.value}.", *remarks)
     if fitted.n_bad:
         remarks = (
             *remarks,
@@ -75,18 +76,21 @@ def describe(engine: Any, problem: Any, fitted: Any, weighted: Any) -> Account:
     )
 
 
-def _judged(k: float, n_draws: int, effective: float, corrected: bool) -> tuple[str, tuple[str, ...]]:
+def _judged(k: float, n_draws: int, effective: float, engine: Any) -> tuple[str, tuple[str, ...]]:
     """The verdict of k-hat on the approximation, and a warning where it is poor."""
     worth = f"{n_draws} draws are worth {effective:.0f} of the posterior's"
     seen = " It speaks of this mode and labelling only: what the guide never visits, it cannot see."
     if k < GOOD:
         return f"k-hat {k:.2f}: the guide is close to the posterior ({worth}).{seen}", ()
     if k <= threshold(n_draws):
-        advice = "the draws are corrected for it" if corrected else "SVI(corrected=True) mends what is left"
+        advice = (
+            "the draws are corrected for it" if engine.corrected else "SVI(corrected=True) mends what is left"
+        )
         return f"k-hat {k:.2f}: the guide is usable, and {advice} ({worth}).{seen}", ()
+    richer = [repr(name) for name in RICHER if name != engine.guide]
     words = (
         f"k-hat {k:.2f}, above {threshold(n_draws):.2f}: the guide is not close to the posterior, and importance "
         "weights cannot mend it. Means may serve; spreads and tails do not. Use a richer guide "
-        "('multivariate_normal', 'flow') or NUTS."
+        f"({', '.join(richer)}) or NUTS."
     )
     return words + seen, (words,)
