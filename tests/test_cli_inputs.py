@@ -51,7 +51,8 @@ def test_a_list_and_a_flag_come_from_the_configuration_too(tmp_path):
         ("[fits]\n", "expected tables named for commands; got 'fits'. Did you mean 'fit'?"),
         ("fit = 3\n", "expected the table [fit]; got fit = 3"),
         ("[fit\n", "is no TOML"),
-        ('[fit]\ncomponents = "two"\n', "'two' is not a valid integer"),
+        ('[fit]\ncomponents = "two"\n', "[fit]: expected components to be a whole number; got 'two'"),
+        ("[fit]\ncomponents = 2.5\n", "[fit]: expected components to be a whole number; got 2.5"),
         (None, "cannot be read"),
     ],
 )

@@ -33,6 +33,8 @@ def _read(context: click.Context, _: click.Parameter, path: str | None) -> None:
     own = tables.get(context.command.name or "", {})
     keys = {_key(parameter): parameter for parameter in context.command.params if parameter.name != "config"}
     _refuse_unknown(own, keys, f"{path}, [{context.command.name}]: expected options")
+    for key, value in own.items():
+        _refuse_other_types(keys[key], value, f"{path}, [{context.command.name}]")
     context.default_map = {keys[key].name or key: value for key, value in own.items()}
 
 
@@ -56,6 +58,12 @@ def _key(parameter: click.Parameter) -> str:
     """An option's long name without dashes, an argument's own."""
     long = [name for name in parameter.opts if name.startswith("--")]
     return long[0].removeprefix("--") if long else parameter.name or ""
+
+
+def _refuse_other_types(parameter: click.Parameter, value: Any, where: str) -> None:
+    """Whole numbers are not made from others, nor from text."""
+    if isinstance(parameter.type, click.types.IntParamType) and type(value) is not int:
+        raise click.UsageError(f"{where}: expected {_key(parameter)} to be a whole number; got {value!r}.")
 
 
 def _refuse_unknown(given: dict[str, Any], known: dict[str, Any], expected: str) -> None:

@@ -20,6 +20,7 @@ class Diag(Structure):
     description = "each with its own axis-aligned covariance"
     dims = ("component", "feature")
     precision_site = "precisions"
+    correlates = False
 
     def covariance_shape(self, n_components, n_features):
         return (n_components, n_features)

@@ -20,6 +20,7 @@ class Spherical(Structure):
     dims = ("component",)
     precision_site = "precisions"
     common_scale = True
+    correlates = False
 
     def covariance_shape(self, n_components, n_features):
         return (n_components,)

@@ -176,6 +176,9 @@ class Structure(abc.ABC):
     common_scale: bool = False
     """Whether rows must share one scale (else standardising them would change the model)."""
 
+    correlates: bool = True
+    """Whether features may be correlated within a component."""
+
     def from_dense(self, matrix: Float[Array, "*lead d d"], n_components: int) -> Array:
         """One (D, D) matrix, given to every component in the structure's shape."""
         xp = namespace(matrix)

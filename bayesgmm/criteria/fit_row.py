@@ -60,6 +60,16 @@ def _of_draws(fit: Any) -> dict[str, Any]:
     }
 
 
+@own_row.register(VariationalPosterior)
+def _of_an_optimum(fit: Any) -> dict[str, Any]:
+    return {**_of_draws(fit), "converged": fit.status.ok}
+
+
+@own_row.register(GuidePosterior)
+def _of_a_guide(fit: Any) -> dict[str, Any]:
+    return {**_of_draws(fit), "converged": fit.status.startswith(("converged", "at the Laplace"))}
+
+
 @singledispatch
 def passes_of(fit: Any) -> tuple[float, str]:
     """How often what is kept needed all rows, and in what."""

@@ -245,9 +245,9 @@ def _row_of_cells(
     yield from ((k, done[name, k]) for k in counts if k not in missing)
     cells = data.n_rows * engine.n_init * len(missing) * max(missing, default=0)
     if missing and cells <= BATCH and engine.objective == "likelihood":
-        largest = prepare(data, finite_mixture(max(missing), name), None, weight, seed)
-        models = [finite_mixture(k, name).resolve(data.rows, weight) for k in missing]
         try:
+            largest = prepare(data, finite_mixture(max(missing), name), None, weight, seed)
+            models = [finite_mixture(k, name).resolve(data.rows, weight) for k in missing]
             yield from zip(missing, fit_many(largest, models, engine), strict=True)
             return
         except (ArithmeticError, ValueError):

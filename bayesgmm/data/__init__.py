@@ -7,7 +7,7 @@
 - ``standardisation``: centring and scaling, with inverse and Jacobian.
 """
 
-from bayesgmm.data.checks import check_fit, check_sample_weight, check_width
+from bayesgmm.data.checks import check_fit, check_independent, check_sample_weight, check_width
 from bayesgmm.data.rows import Data, as_data
 from bayesgmm.data.standardisation import Standardisation
 from bayesgmm.datasets import list_datasets, load_dataset
@@ -17,6 +17,7 @@ __all__ = [
     "Standardisation",
     "as_data",
     "check_fit",
+    "check_independent",
     "check_sample_weight",
     "check_width",
     "list_datasets",

@@ -12,6 +12,9 @@ from bayesgmm.data.cells import first_where
 from bayesgmm.data.pieces import extremes
 from bayesgmm.data.rows import Data, default_names
 
+LOOK = 4096  # rows that are enough to see that features are independent
+DEPENDENT = 1e-14  # least eigenvalue of the correlations over the largest, at which they are not
+
 
 def check_fit(data: Data, n_components: int, sample_weight: Any = None) -> None:
     """Raise ``ValueError`` for rows to which ``n_components`` components cannot be fitted.
@@ -46,6 +49,27 @@ def check_fit(data: Data, n_components: int, sample_weight: Any = None) -> None:
     if not np.isfinite(extent).all():
         column = data.feature_names[first_where(~np.isfinite(extent))]
         raise ValueError(f"The range of column {column!r} overflows float64. Rescale it first.")
+
+
+def check_independent(data: Data, sample_weight: Float64[np.ndarray, " N"]) -> None:
+    """Raise ``ValueError`` where one feature is a linear combination of others, to rounding.
+
+    A covariance that ties features together then has no inverse, and the likelihood no bound.
+    """
+    rows = data.rows[sample_weight > 0]
+    if len(rows) <= data.n_features:  # as few rows lie in a plane whatever the features are
+        return
+    for part in (rows[:LOOK], rows):  # most data show at once that nothing is amiss
+        spread = part.std(axis=0)
+        standard = (part - part.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+        values, vectors = np.linalg.eigh(standard.T @ standard / len(part))
+        if values[0] > DEPENDENT * values[-1]:
+            return
+    together = [n for n, v in zip(data.feature_names, vectors[:, 0], strict=True) if abs(v) > 1e-6]
+    raise ValueError(
+        f"Columns {', '.join(map(repr, together[:8]))} depend on each other linearly, to rounding: no mixture with "
+        f"covariances between features has a density there. Leave one of them out, or choose covariance_type='diag'."
+    )
 
 
 def check_width(data: Data, feature_names: Sequence[str]) -> None:

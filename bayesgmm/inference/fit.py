@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from bayesgmm.data import Standardisation, as_data, check_fit, check_sample_weight
+from bayesgmm.data import Standardisation, as_data, check_fit, check_independent, check_sample_weight
 from bayesgmm.inference.auto import Auto
 from bayesgmm.inference.em.em import EM
 from bayesgmm.inference.problem import Problem
@@ -53,8 +53,9 @@ def fit(
     """
     engine = EM() if engine is None else Auto() if isinstance(engine, str) and engine == "auto" else engine
     if isinstance(engine, type) or not hasattr(engine, "run"):
-        got = engine.__name__ if isinstance(engine, type) else type(engine).__name__
-        raise TypeError(f"Expected engine to be an engine such as EM() or NUTS(), or 'auto'; got {got}.")
+        raise TypeError(
+            f"Expected engine to be an engine such as EM() or NUTS(), or 'auto'; got {_described(engine)}."
+        )
     if checkpoint is not None and not getattr(engine, "resumes", False):
         raise ValueError(
             f"Expected no checkpoint for {type(engine).__name__}; HMC, NUTS and Gibbs can go on from one."
@@ -62,6 +63,14 @@ def fit(
     with progress_reporter(progress) as report:
         problem = prepare(x, model, start, sample_weight, random_state, report)
         return engine.run(dataclasses.replace(problem, checkpoint=checkpoint))
+
+
+def _described(engine: Any) -> str:
+    if isinstance(engine, type):
+        return f"the class {engine.__name__} (call it: {engine.__name__}())"
+    if isinstance(engine, str):
+        return f"{engine!r} (engines are objects here: EM(), CAVI(), SVI(), HMC(), NUTS(), Gibbs())"
+    return type(engine).__name__
 
 
 def prepare(x, model, start=None, sample_weight=None, random_state=None, progress=None) -> Problem:
@@ -73,6 +82,8 @@ def prepare(x, model, start=None, sample_weight=None, random_state=None, progres
     data = as_data(x)
     weight = check_sample_weight(sample_weight, data.n_rows)
     check_fit(data, 1 if model.weights.overfits else model.n_components, weight)
+    if model.structure.correlates:
+        check_independent(data, weight)
     standardisation = Standardisation.fit(data.rows, weight, common_scale=model.structure.common_scale)
     resolved = model.resolve(data.rows, weight)
     return Problem(data, resolved, standardisation, weight, as_seed(random_state), start, progress)

@@ -229,9 +229,9 @@ def _warnings(found: Mapping[str, Any], chains: int, n_draws: int) -> tuple[str,
             out.append("Too few draws to judge convergence: raise num_samples to a hundred or more.")
     elif worst > APART:
         out.append(
-            f"The chains disagree on label-invariant quantities (R-hat {worst:.3f} for {name}): the posterior has "
-            "several modes that the chains do not all visit. Averages over them mean nothing: start from other "
-            "optima, or simplify the model."
+            f"The chains disagree on label-invariant quantities (R-hat {_r_hat(worst)} for {name}): the posterior has "
+            "several modes that the chains do not all visit. Averages over them mean nothing: draw longer, for a "
+            "finite mixture try HMC(), or simplify the model."
         )
     elif own > APART and worst <= R_HAT:
         out.append(
@@ -262,6 +262,11 @@ def _warnings(found: Mapping[str, Any], chains: int, n_draws: int) -> tuple[str,
             "Trajectories often reach their longest: the geometry is hard; raise max_tree_depth (HMC: max_steps)."
         )
     return tuple(out)
+
+
+def _r_hat(value: float) -> str:
+    """In print; chains that stand still apart from each other have a ratio of rounding errors."""
+    return f"{value:.3f}" if value < 1e3 else "beyond 1000"
 
 
 def _largest(r_hat: Any) -> tuple[float, str]:

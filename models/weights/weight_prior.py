@@ -70,8 +70,8 @@ class WeightPrior(eqx.Module):
     def pseudo_counts(self) -> Array:
         """What the posterior mode of the weights adds to each count; a ValueError where it is no such thing."""
         raise ValueError(
-            f"EM cannot climb the posterior under {type(self).__name__}. Sample it with Gibbs(), or use "
-            "models.finite_mixture."
+            f"Neither EM nor what starts from it (HMC, NUTS, SVI) takes {type(self).__name__}. Sample it with "
+            "Gibbs(), or use models.finite_mixture."
         )
 
     # ---- Gibbs

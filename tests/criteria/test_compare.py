@@ -110,6 +110,7 @@ def test_draws_of_an_approximation_have_no_leave_one_out(em, full, rows):
     cavi = fit(rows, finite_mixture(2), CAVI(n_init=2, moves=0, num_samples=50), random_state=0)
     found = compare({"EM": em, "exact": full, "CAVI": cavi})
     assert np.isnan(found.table.loc["CAVI", "elpd_loo"])
+    assert found.table.loc["CAVI", "converged"] == cavi.status.ok
     assert tuple(found.table.loc["CAVI", ["passes", "passes_of"]]) == (cavi.n_steps, "steps")
     assert any("elpd_loo is left out for EM, CAVI" in note for note in found.notes)
     weighted = fit(

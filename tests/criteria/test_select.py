@@ -271,3 +271,9 @@ def test_another_sweep_is_not_gone_on_with(rows, tmp_path):
     file.write_text("")
     with pytest.raises(ValueError, match="is a file"):
         select(rows, **{**arguments, "checkpoint": file})
+
+
+def test_dependent_features_fail_only_the_structures_that_tie_them(rows):
+    sweep = select(np.column_stack([rows, rows.sum(axis=1)]), n_components=[1, 2])
+    assert {structure for structure, _ in sweep.fits} == {"diag", "spherical"}
+    assert all("depend on each other linearly" in words for words in sweep.failures.values())
