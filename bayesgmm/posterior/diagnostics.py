@@ -209,7 +209,8 @@ def summary(quantities: Mapping[str, Any]) -> Any:
     constant = {name: a for name, a in arrays.items() if float(a.std(("chain", "draw")).max()) == 0.0}
     varying = xr.Dataset({name: a for name, a in arrays.items() if name not in constant})
     tree = arviz_base.convert_to_datatree(varying)
-    table = arviz_stats.summary(tree, round_to="none", ci_kind="eti", ci_prob=0.94).astype(float)
+    with np.errstate(invalid="ignore", divide="ignore"):  # chains that stand still: 0 / 0
+        table = arviz_stats.summary(tree, round_to="none", ci_kind="eti", ci_prob=0.94).astype(float)
     fixed = {name: float(a.mean()) for name, a in constant.items() if a.ndim == 2}
     rows = pd.DataFrame(
         {"mean": fixed, "sd": dict.fromkeys(fixed, 0.0)}, index=list(fixed), columns=table.columns

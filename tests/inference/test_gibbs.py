@@ -50,7 +50,7 @@ QUICK = {"finite,K=3,alpha=1"}
 THIN = {"finite,K=3,alpha=0.333333": 30}  # rarely moves between two clusters and three
 
 
-MOVES = ("DP,alpha=1.0", "MFM,K~U{1..30},gamma=1")
+MOVES = ("MFM,K~U{1..30},gamma=1",)
 
 
 @pytest.mark.parametrize(
