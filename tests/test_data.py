@@ -484,16 +484,21 @@ def test_check_fit_refuses_in_words(x, n_components, sample_weight, message):
         check_fit(as_data(x), n_components, sample_weight)
 
 
-@pytest.mark.parametrize("n_rows", [60, 6000])
-def test_dependent_features_are_named(n_rows):
-    x = np.random.default_rng(0).standard_normal((n_rows, 4)) * [1.0, 1e3, 1e-3, 1.0] + 50.0
-    check_independent(as_data(x), np.ones(n_rows))
+@pytest.mark.parametrize("n_rows", [60, 20_000])
+@pytest.mark.parametrize("unit", [1.0, 1e200])
+def test_dependent_features_are_named(n_rows, unit):
+    def check(x):
+        data, ones = as_data(x), np.ones(len(x))
+        check_independent(data, Standardisation.fit(data.rows), ones)
+
+    x = unit * (np.random.default_rng(0).standard_normal((n_rows, 4)) * [1.0, 1e3, 1e-3, 1.0] + 50.0)
+    check(x)
     x[:, 2] = x[:, 0] - 2.0 * x[:, 1]
-    with pytest.raises(ValueError, match=r"'x0', 'x1', 'x2' depend on each other linearly.*'diag'"):
-        check_independent(as_data(x), np.ones(n_rows))
-    x[-1, 2] += 0.1  # one row is enough to tell them apart
-    check_independent(as_data(x), np.ones(n_rows))
-    check_independent(as_data(x[:3]), np.ones(3))  # three rows lie in a plane anyway
+    with pytest.raises(ValueError, match=r"'x1', 'x2' depend on each other linearly.*'diag'"):
+        check(x)
+    x[-1, 2] += 10.0 * unit  # one row is enough to tell them apart
+    check(x)
+    check(x[:3])  # three rows lie in a plane anyway
 
 
 def test_check_width_compares_number_names_and_order():

@@ -9,11 +9,13 @@ import numpy as np
 from jaxtyping import Float64
 
 from bayesgmm.data.cells import first_where
-from bayesgmm.data.pieces import extremes
+from bayesgmm.data.pieces import PIECE, extremes
 from bayesgmm.data.rows import Data, default_names
+from bayesgmm.data.standardisation import Standardisation
 
-LOOK = 4096  # rows that are enough to see that features are independent
-DEPENDENT = 1e-14  # least eigenvalue of the correlations over the largest, at which they are not
+DEPENDENT = (
+    1e-14  # least eigenvalue of the features' correlations over the largest, where one says nothing new
+)
 
 
 def check_fit(data: Data, n_components: int, sample_weight: Any = None) -> None:
@@ -51,18 +53,20 @@ def check_fit(data: Data, n_components: int, sample_weight: Any = None) -> None:
         raise ValueError(f"The range of column {column!r} overflows float64. Rescale it first.")
 
 
-def check_independent(data: Data, sample_weight: Float64[np.ndarray, " N"]) -> None:
+def check_independent(
+    data: Data, standardisation: Standardisation, sample_weight: Float64[np.ndarray, " N"]
+) -> None:
     """Raise ``ValueError`` where one feature is a linear combination of others, to rounding.
 
     A covariance that ties features together then has no inverse, and the likelihood no bound.
     """
-    rows = data.rows[sample_weight > 0]
-    if len(rows) <= data.n_features:  # as few rows lie in a plane whatever the features are
+    if (
+        np.count_nonzero(sample_weight) <= data.n_features
+    ):  # so few rows lie in a plane whatever the features are
         return
-    for part in (rows[:LOOK], rows):  # most data show at once that nothing is amiss
-        spread = part.std(axis=0)
-        standard = (part - part.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-        values, vectors = np.linalg.eigh(standard.T @ standard / len(part))
+    for n in (PIECE, data.n_rows):  # a piece of most data shows at once that nothing is amiss
+        second = standardisation.second_moments(data.rows[:n], sample_weight[:n])
+        values, vectors = np.linalg.eigh(second)
         if values[0] > DEPENDENT * values[-1]:
             return
     together = [n for n, v in zip(data.feature_names, vectors[:, 0], strict=True) if abs(v) > 1e-6]

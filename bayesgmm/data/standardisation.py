@@ -66,6 +66,16 @@ class Standardisation:
         """The map that changes nothing."""
         return cls(shift=np.zeros(n_features), scale=np.ones(n_features))
 
+    def second_moments(
+        self, rows: Float64[np.ndarray, "N D"], sample_weight: Float64[np.ndarray, " N"]
+    ) -> Float64[np.ndarray, "D D"]:
+        """Weighted sum of products (D, D) of standardised rows, which are read in pieces."""
+        second = np.zeros((rows.shape[1],) * 2)
+        for part, weight in pieces(rows, sample_weight):
+            standard = self.forward(part)
+            second += (standard * weight[:, None]).T @ standard
+        return second
+
     def forward(self, rows: Float64[np.ndarray, "*batch D"]) -> Float64[np.ndarray, "*batch D"]:
         """From the user's units to standard ones."""
         return (rows - self.shift) / self.scale

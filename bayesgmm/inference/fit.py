@@ -82,8 +82,8 @@ def prepare(x, model, start=None, sample_weight=None, random_state=None, progres
     data = as_data(x)
     weight = check_sample_weight(sample_weight, data.n_rows)
     check_fit(data, 1 if model.weights.overfits else model.n_components, weight)
-    if model.structure.correlates:
-        check_independent(data, weight)
     standardisation = Standardisation.fit(data.rows, weight, common_scale=model.structure.common_scale)
+    if model.structure.correlates:
+        check_independent(data, standardisation, weight)
     resolved = model.resolve(data.rows, weight)
     return Problem(data, resolved, standardisation, weight, as_seed(random_state), start, progress)

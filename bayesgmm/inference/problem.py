@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from bayesgmm.compiled import compiled
 from bayesgmm.data import Data, Standardisation
-from bayesgmm.data.pieces import pieces
 from bayesgmm.float64 import in_float64
 from bayesgmm.inference.start import labels_to_one_hot, mixtures_from_responsibilities
 from bayesgmm.mixture import Mixture
@@ -140,10 +139,9 @@ def whitener(
     rows: NDArray[np.float64], standardisation: Standardisation, sample_weight: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """W (D, D) such that rows, standardised and then times W', have unit covariance; they are read in pieces."""
-    second = np.zeros((rows.shape[1],) * 2)
-    for part, weight in pieces(rows, sample_weight / np.sum(sample_weight)):
-        standard = standardisation.forward(part)  # of mean zero, by the standardisation
-        second += (standard * weight[:, None]).T @ standard
+    second = standardisation.second_moments(
+        rows, sample_weight / np.sum(sample_weight)
+    )  # about zero, their mean
     return np.linalg.inv(np.linalg.cholesky(second + 1e-12 * np.eye(len(second))))
 
 

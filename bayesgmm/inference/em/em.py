@@ -19,12 +19,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.inference import start as starting
 from bayesgmm.inference.em.climb import climb, columns_of
-from bayesgmm.inference.em.degeneracy import (
-    SPIKE,
-    degeneracy_warnings,
-    smallest_relative_variance,
-    without_spikes,
-)
+from bayesgmm.inference.em.degeneracy import degeneracy_warnings, without_spikes
 from bayesgmm.inference.em.moves import with_moves
 from bayesgmm.inference.em.result import EMResult, Status
 from bayesgmm.inference.em.screen import screened
@@ -170,8 +165,7 @@ def _result(
     objective = np.where(final.status == NON_FINITE, -np.inf, final.objective)
     if not np.any(np.isfinite(objective)):
         raise FloatingPointError(Status.NON_FINITE.value)
-    smallest = smallest_relative_variance(final.mixture, problem)
-    healthy = np.isfinite(objective) & (smallest > SPIKE)
+    healthy = np.isfinite(objective) & without_spikes(final.mixture, problem)
     best = int(np.argmax(np.where(healthy, objective, -np.inf) if healthy.any() else objective))
     mixture = _sorted(jax.tree.map(lambda leaf: leaf[best], final.mixture), model.n_components)
     status = STATUS[int(final.status[best])]
