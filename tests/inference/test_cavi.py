@@ -14,7 +14,7 @@ import bayesgmm as bg
 from bayesgmm import models
 from bayesgmm.covariances import get_structure
 from bayesgmm.float64 import in_float64
-from bayesgmm.inference.cavi import ascent
+from bayesgmm.inference.cavi import ascent, proposals
 from bayesgmm.inference.cavi import search as searching
 from bayesgmm.inference.cavi.starts import naturals_of_labels
 from bayesgmm.inference.em.result import Status
@@ -476,7 +476,7 @@ def test_halves_find_two_groups_in_many_features():
     group = rng.integers(2, size=600)
     x = rng.standard_normal((600, 10))
     x[:, 0] += 8.0 * group
-    halves = [searching._half(x, np.ones(600), rng) for _ in range(24)]
+    halves = [proposals._half(x, np.ones(600), rng) for _ in range(24)]
     hits = [max(np.mean(half == group), np.mean(half != group)) > 0.95 for half in halves]
     assert sum(hits) >= 7
 

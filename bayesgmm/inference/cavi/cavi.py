@@ -16,7 +16,8 @@ import numpy as np
 from bayesgmm.covariances import Natural
 from bayesgmm.inference import start as starting
 from bayesgmm.inference.cavi.ascent import CONVERGED, INTERRUPTED, plug_in
-from bayesgmm.inference.cavi.search import Place, Task, occupied, one_lap, search
+from bayesgmm.inference.cavi.proposals import occupied
+from bayesgmm.inference.cavi.search import Place, Task, one_lap, search
 from bayesgmm.inference.cavi.starts import first_naturals, found_naturals
 from bayesgmm.inference.em.result import Status
 from bayesgmm.inference.problem import Problem

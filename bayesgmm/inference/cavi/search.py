@@ -1,14 +1,11 @@
 """From starts to one place: columns climb, then moves change the number of clusters where that raises the ELBO.
 
-A move proposes allocations: two components merged, one deleted, one split into an empty slot (Hughes & Sudderth 2013;
-Ueda & Ghahramani 2002). Mergers are ranked by the remembered statistics alone: the evidence that a merger gains, before
-the entropy it costs. Every proposal then climbs on the exact ELBO, gives up when hopeless, and is accepted only
-above the ELBO it began from.
+Every proposal (:mod:`bayesgmm.inference.cavi.proposals`) climbs on the exact ELBO, gives up when hopeless, and is
+accepted only above the ELBO it began from.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -26,12 +23,9 @@ from bayesgmm.inference.cavi.ascent import (
     Settings,
     advance,
     initial,
-    log_evidences,
-    naturals,
 )
-from bayesgmm.inference.start import mixtures_from_responsibilities
+from bayesgmm.inference.cavi.proposals import proposals
 from bayesgmm.models import FiniteMixture
-from bayesgmm.posterior.variational import EMPTY
 from bayesgmm.row_blocks import Rows
 
 CHUNK_WORK = 50_000_000  # rows x slots of a chunk of laps
@@ -39,9 +33,7 @@ CHUNK_WORK = 50_000_000  # rows x slots of a chunk of laps
 GROUPS = {5_000: 16, 40_000: 8, 200_000: 4}
 PARTS = 8  # of the rows, where
 PARTED_WORK = 1_000_000  # rows x slots are so many: then q follows every part, not every lap
-MERGERS, DELETIONS, SPLITS = 6, 3, 15  # proposals of a round, at most
 GAIN = 1e-2  # nats by which a proposal must be better: far above what rounding and stopping leave
-LLOYD = 5  # steps by which a split is improved
 
 Tell = Callable[[str, int, int], None]
 
@@ -162,25 +154,18 @@ def _climb_group(task: Task, start: Natural, size: int, floor: float) -> list[tu
     return [(_columns(state, i), history[i]) for i in range(n)]
 
 
-# ---- moves
-
-
 def _moved(
     task: Task, place: Place, sample: NDArray, rng: np.random.Generator, deterministic: bool
 ) -> Place | None:
     """The first proposal found to be better, or None. Those without chance in them need not be repeated."""
     state, size = place.state, _group_size(task)
-    proposals = []
-    pairs = _mergers(task, state)
-    if deterministic:
-        proposals += _merged(task, state, pairs) + _deleted(state)
-    proposals += _split(task, state, pairs, sample, rng)
-    for first in range(0, len(proposals), size):
-        names, starts = zip(*proposals[first : first + size], strict=True)
+    moves = proposals(task.model, task.rows, state, sample, rng, deterministic)
+    for first in range(0, len(moves), size):
+        names, starts = zip(*moves[first : first + size], strict=True)
         together = jax.tree.map(lambda *leaves: np.stack(leaves), *starts)
         floor = float(state.elbo) + GAIN + task.tol * float(task.rows.total_weight)
         ends = climbed(task, together, floor)
-        task.tell(f"{task.phase} moves", min(first + size, len(proposals)), len(proposals))
+        task.tell(f"{task.phase} moves", min(first + size, len(moves)), len(moves))
         elbo = [end.elbo if np.isfinite(end.elbo) else -np.inf for end, _ in ends]
         best = int(np.argmax(elbo))
         if elbo[best] > floor:
@@ -188,122 +173,6 @@ def _moved(
             history = place.history + [value for value in path if value > state.elbo]
             return Place(end, history, place.ends, (*place.moves, names[best]))
     return None
-
-
-def occupied(values: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Slots that hold rows."""
-    return np.flatnonzero(values[:, 0] >= EMPTY)
-
-
-def _mergers(task: Task, state: Ascent) -> list[tuple[int, int]]:
-    """The pairs whose merger gains most evidence, best first, from the remembered statistics alone."""
-    pairs = list(itertools.combinations(occupied(state.values).tolist(), 2))
-    if not pairs:
-        return []
-    merged = np.stack([_merge(state.values, pair) for pair in pairs])
-    gains = log_evidences(task.model, task.rows.total, merged, state.factor, task.rows.blocks.shape[1])
-    return [pairs[i] for i in np.argsort(-gains)[:MERGERS]]
-
-
-def _merge(values: NDArray[np.float64], pair: tuple[int, int]) -> NDArray[np.float64]:
-    i, j = pair
-    merged = values.copy()
-    merged[i] += merged[j]
-    merged[j] = 0.0
-    return merged
-
-
-def _merged(task: Task, state: Ascent, pairs: list[tuple[int, int]]) -> list[tuple[str, Natural]]:
-    """Natural parameters given the statistics of two slots added up, the second slot empty."""
-    if not pairs:
-        return []
-    values = np.stack([_merge(state.values, pair) for pair in pairs])
-    natural = naturals(task.model, task.rows.total, values, state.factor, task.rows.blocks.shape[1])
-    return [("merge", _columns(natural, i)) for i in range(len(pairs))]
-
-
-def _deleted(state: Ascent) -> list[tuple[str, Natural]]:
-    """The smallest slots in turn without rows: theirs go where they fit next best."""
-    used = occupied(state.values)
-    smallest = used[np.argsort(state.values[used, 0])][: min(DELETIONS, len(used) - 1)]
-    out = []
-    for slot in smallest:
-        eta = state.natural.eta.copy()
-        eta[slot, 0] = -np.inf
-        out.append(("delete", Natural(eta, state.natural.shared)))
-    return out
-
-
-def _split(
-    task: Task, state: Ascent, pairs: list[tuple[int, int]], sample: NDArray, rng: np.random.Generator
-) -> list[tuple[str, Natural]]:
-    """Slots in turn, in random order, with half of their rows given to an empty slot.
-
-    Where no slot is empty, one is made so by the merger that promises most.
-    """
-    structure = task.model.structure
-    responsibilities = responsibilities_of(task.model, state.natural, sample)
-    free = int(np.argmin(state.values[:, 0]))
-    kept = None
-    if state.values[free, 0] >= EMPTY:
-        if not pairs:
-            return []
-        kept, free = pairs[0]
-    used = [slot for slot in occupied(state.values).tolist() if slot not in (kept, free)]
-    chosen = rng.permutation(np.resize(used, SPLITS)) if used else []
-    halves = []
-    for slot in chosen:
-        new = responsibilities.copy()
-        if kept is not None:
-            new[kept] += new[free]
-        half = _half(sample, new[slot], rng)
-        new[free] = new[slot] * half
-        new[slot] = new[slot] * ~half
-        halves.append(new)
-    if not halves:
-        return []
-    mixtures = mixtures_from_responsibilities(structure, sample, np.stack(halves), shrink=True)
-    with np.errstate(invalid="ignore"):  # an empty slot has log weight -inf
-        natural = mixtures.natural()
-    return [("split", _columns(natural, i)) for i in range(len(halves))]
-
-
-def responsibilities_of(
-    model: FiniteMixture, natural: Natural, rows: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """q(allocations) (K, n) of standardised rows, on the host."""
-    logits = natural.eta @ model.structure.features(np.ascontiguousarray(rows.T))
-    weights = np.exp(logits - logits.max(axis=0))
-    return weights / weights.sum(axis=0)
-
-
-def _half(
-    rows: NDArray[np.float64], weight: NDArray[np.float64], rng: np.random.Generator
-) -> NDArray[np.bool_]:
-    """Which rows (n,) of a component are nearer to one of two centres, by k-means++ and a few of Lloyd's steps.
-
-    Distances are, as it falls, in the component's own standard deviations, which finds groups along its narrow
-    directions, or in the data's: what sets two groups apart makes the component wide there, and the former hide it.
-    """
-    share = weight / max(weight.sum(), 1e-300)
-    if not np.isfinite(share).all() or np.count_nonzero(share > 1e-6) < 2:
-        return np.zeros(len(rows), bool)
-    away = rows - share @ rows
-    if rng.random() < 0.5:
-        values, vectors = np.linalg.eigh((away * share[:, None]).T @ away)
-        away = away @ vectors / np.sqrt(np.maximum(values, 1e-9 * values.max() + 1e-300))
-    first = away[rng.choice(len(rows), p=share)]
-    far = share * ((away - first) ** 2).sum(axis=1)
-    second = away[rng.choice(len(rows), p=far / far.sum())] if far.sum() > 0 else first
-    for _ in range(LLOYD):
-        half = ((away - second) ** 2).sum(axis=1) < ((away - first) ** 2).sum(axis=1)
-        if min(share[half].sum(), share[~half].sum()) <= 0:
-            break
-        first, second = (
-            np.average(away[~half], axis=0, weights=share[~half]),
-            np.average(away[half], axis=0, weights=share[half]),
-        )
-    return half
 
 
 def _columns(tree: Any, which: NDArray[np.intp] | int) -> Any:
