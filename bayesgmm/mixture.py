@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,9 +11,10 @@ from numpyro.distributions import constraints
 
 from bayesgmm.covariances import Array, Natural, Precision, Structure, get_structure, namespace
 from bayesgmm.kernel import log_density_of_rows
+from bayesgmm.pytree import PyTree, static
 
 
-class Mixture(eqx.Module):
+class Mixture(PyTree):
     """Weights, means and covariances of K Gaussians; leading axes are restarts, chains or draws.
 
     Attributes
@@ -25,7 +25,7 @@ class Mixture(eqx.Module):
     covariances : ``(..., *structure.covariance_shape(K, D))``
     """
 
-    structure: Structure = eqx.field(static=True)
+    structure: Structure = static()
     log_weights: Float[Array, "*lead k"]
     means: Float[Array, "*lead k d"]
     covariances: Array

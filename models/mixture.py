@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, SupportsIndex
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,11 +17,12 @@ from bayesgmm.mixture import Mixture, MixtureDistribution
 from bayesgmm.models.components import ComponentPrior, DataMoments, NormalInverseWishart
 from bayesgmm.models.prior_draws import prior_draws
 from bayesgmm.models.weights import Dirichlet, WeightPrior
+from bayesgmm.pytree import PyTree, static
 from bayesgmm.random_state import as_seed
 from bayesgmm.row_blocks import Rows
 
 
-class FiniteMixture(eqx.Module):
+class FiniteMixture(PyTree):
     """K Gaussian components: a weight prior, a component prior and a covariance structure.
 
     K is the truncation of a stick-breaking prior, and the largest number that a prior of the number allows.
@@ -32,8 +32,8 @@ class FiniteMixture(eqx.Module):
     ``covariances`` are recorded too. Calling it without rows draws new ones.
     """
 
-    n_components: int = eqx.field(static=True)
-    structure: Structure = eqx.field(static=True)
+    n_components: int = static()
+    structure: Structure = static()
     weights: WeightPrior
     components: ComponentPrior
 

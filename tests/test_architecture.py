@@ -27,6 +27,7 @@ ROOMS = [
         "compilation_cache",
         "compiled",
         "cores",
+        "pytree",
     },
     {"mixture", "criteria.information"},  # formulas in the log-likelihood, p and n, which every result offers
     {"models"},

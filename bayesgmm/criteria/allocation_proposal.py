@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -36,13 +35,14 @@ from bayesgmm.float64 import in_float64
 from bayesgmm.kernel import drawn_statistics
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
+from bayesgmm.pytree import PyTree
 from bayesgmm.row_blocks import Rows, make_rows
 
 SHARES = (1.0, 0.75, 0.55)  # of a row that counts
 PIECE = 200  # draws whose density is found at once: other numbers of draws compile nothing
 
 
-class AllocationProposal(eqx.Module):
+class AllocationProposal(PyTree):
     """The proposal, in standardised units.
 
     Attributes

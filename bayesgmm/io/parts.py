@@ -26,7 +26,7 @@ WITHIN = {  # what results are made of besides
 }
 BUILT_FROM = {  # where the constructor takes something else than the fields
     "VariationalPosterior": (
-        *("problem", "engine", "seconds", "factors", "mixture", "elbo"),
+        *("problem", "engine", "seconds", "factors", "elbo"),
         *("history", "restarts", "status", "n_steps", "moves"),
     ),
 }

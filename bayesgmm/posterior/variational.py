@@ -60,7 +60,6 @@ class VariationalPosterior(Posterior):
     ----------
     problem : the task that was solved
     factors : q of weights and components
-    mixture : at q's mean weights and means, covariances the inverses of the expected precisions; standardised units
     elbo : the evidence lower bound in nats, all constants included, rows in the user's units
     history : the ELBO after every pass that led to it; it never falls
     restarts : (C,) the ELBO that each start reached, before the moves
@@ -83,11 +82,17 @@ class VariationalPosterior(Posterior):
         }
         for name, value in own.items():
             object.__setattr__(self, name, value)
-        status = () if self.status.ok else (self.status.value,)
-        object.__setattr__(self, "remarks", (*status, *self._weight_remarks(), POINT))
 
-    def _weight_remarks(self) -> tuple[str, ...]:
-        return self.model.weights.remarks(np.exp(self.mixture.log_weights)[None])
+    @cached_property
+    def mixture(self) -> Mixture:
+        """At q's mean weights and means, covariances the inverses of the expected precisions; standardised units."""
+        return plug_in(self.factors, self.observed.n_features)
+
+    @cached_property
+    def remarks(self) -> tuple[str, ...]:
+        """What the engine had to say, in words."""
+        status = () if self.status.ok else (self.status.value,)
+        return (*status, *self.model.weights.remarks(np.exp(self.mixture.log_weights)[None]), POINT)
 
     @property
     def n_components(self) -> int:
@@ -217,6 +222,17 @@ class VariationalPosterior(Posterior):
         )
         notes = [f"warning: {w}" for w in self.warnings]
         return "\n".join([head, component_table(self), *notes])
+
+
+@in_float64
+@compiled
+def plug_in(factors: Factors, n_features: int) -> Mixture:
+    """The mixture at q's mean weights and means, its covariances the inverses of the expected precisions."""
+    model, values, total, hyper = factors
+    means, covariances = model.components.expected_components(
+        model.structure, model.structure.moments(values, total, n_features)
+    )
+    return Mixture(model.structure, model.weights.log_expected(values[:, 0], hyper), means, covariances)
 
 
 @in_float64

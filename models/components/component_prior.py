@@ -6,13 +6,13 @@ import abc
 from functools import cached_property
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from bayesgmm.covariances import Array, Moments, Natural, Precision, PseudoMoments, Structure, namespace
+from bayesgmm.pytree import PyTree
 
 PIECE = 16_384  # rows taken at a time
 
@@ -65,7 +65,7 @@ class DataMoments:
 POINTS = 401  # of the trapezoid rule, which converges geometrically where both ends are negligible
 
 
-class ComponentPrior(eqx.Module):
+class ComponentPrior(PyTree):
     """A prior of K means and covariances, for any structure. Hyperparameters left None are set from the data."""
 
     conjugate: ClassVar[bool] = False

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,13 +32,13 @@ class Hierarchical(ComponentPrior):
     shape, rate : nu_1 and nu_2, above 0
     """
 
-    base: Any = eqx.field(default_factory=Independent)
+    base: Any = dataclasses.field(default_factory=Independent)
     shape: Any = 0.5
     rate: Any = 0.5
 
     spread_site: ClassVar[str] = "mean_spread"
 
-    def __check_init__(self):
+    def __post_init__(self):
         if not isinstance(self.base, Independent):
             raise TypeError(f"Expected base to be Independent(); got {type(self.base).__name__}.")
         check_numbers("shape", self.shape, above=0.0)

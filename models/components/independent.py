@@ -53,7 +53,7 @@ class Independent(ComponentPrior):
 
     scale_site: ClassVar[str] = "component_scale"
 
-    def __check_init__(self):
+    def __post_init__(self):
         if self.scale is not None and not (self.scale_dof is None and self.scale_rate is None):
             raise ValueError("Expected either scale, which fixes it, or scale_dof and scale_rate; got both.")
 

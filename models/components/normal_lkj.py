@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
@@ -35,10 +35,10 @@ class NormalLKJ(ComponentPrior):
 
     mean: Any = None
     mean_scale: Any = None
-    scales: HalfNormal | LogNormal = eqx.field(default_factory=HalfNormal)
+    scales: HalfNormal | LogNormal = dataclasses.field(default_factory=HalfNormal)
     concentration: Any = 2.0
 
-    def __check_init__(self):
+    def __post_init__(self):
         if not isinstance(self.scales, HalfNormal | LogNormal):
             raise TypeError(f"Expected scales to be HalfNormal() or LogNormal(); got {self.scales!r}.")
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpyro
@@ -42,7 +42,7 @@ class RandomCentre(ComponentPrior):
     mean_scale : s, (D,) or number
     """
 
-    base: Any = eqx.field(default_factory=NormalInverseWishart)
+    base: Any = dataclasses.field(default_factory=NormalInverseWishart)
     shape: Any = 0.5
     rate: Any = 50.0
     mean: Any = None
@@ -51,7 +51,7 @@ class RandomCentre(ComponentPrior):
     centre_site: ClassVar[str] = "centre"
     precision_site: ClassVar[str] = "mean_precision"
 
-    def __check_init__(self):
+    def __post_init__(self):
         if not isinstance(self.base, NormalInverseWishart):
             raise TypeError(f"Expected base to be NormalInverseWishart(); got {type(self.base).__name__}.")
         check_numbers("shape", self.shape, above=0.0)

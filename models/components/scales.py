@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpyro.distributions as dist
 
 from bayesgmm.covariances import Array, namespace
 from bayesgmm.models.components.component_prior import as_vector, check_numbers
+from bayesgmm.pytree import PyTree
 
 
-class HalfNormal(eqx.Module):
+class HalfNormal(PyTree):
     """``sd ~ |Normal(0, scale)|``; the default scale is the data's standard deviation."""
 
     scale: Any = None
@@ -32,7 +32,7 @@ class HalfNormal(eqx.Module):
         return dist.HalfNormal(summary(self.scale))
 
 
-class LogNormal(eqx.Module):
+class LogNormal(PyTree):
     """``log sd ~ Normal(log median, sigma)``.
 
     The default median is the data's standard deviation over K^(1/D), the scale at which Fraley & Raftery (2007)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import abc
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from bayesgmm.covariances import Array
+from bayesgmm.pytree import PyTree
 
 
-class ConcentrationPrior(eqx.Module):
+class ConcentrationPrior(PyTree):
     """A distribution of one positive number."""
 
     @abc.abstractmethod

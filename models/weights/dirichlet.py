@@ -25,7 +25,7 @@ class Dirichlet(WeightPrior):
 
     concentration: Any = 1.0
 
-    def __check_init__(self):
+    def __post_init__(self):
         value = self.concentration
         if isinstance(value, jax.Array):
             return  # perhaps traced: its value is not known here

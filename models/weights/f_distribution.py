@@ -29,7 +29,7 @@ class F(ConcentrationPrior):
     numerator: Any = 6.0
     denominator: Any = 3.0
 
-    def __check_init__(self):
+    def __post_init__(self):
         check_positive("numerator", self.numerator)
         check_positive("denominator", self.denominator)
         if not isinstance(self.denominator, jax.Array) and float(self.denominator) <= 2:

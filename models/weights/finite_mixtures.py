@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +26,7 @@ from bayesgmm.models.weights.concentration import (
 from bayesgmm.models.weights.dirichlet import dirichlet_weights
 from bayesgmm.models.weights.number_prior import NumberPrior, uniform
 from bayesgmm.models.weights.weight_prior import WeightDraw, WeightPrior
+from bayesgmm.pytree import static
 
 EDGE = 0.01  # posterior mass at the largest number of components above which the cut is said to be too low
 
@@ -46,11 +47,11 @@ class MixtureOfFiniteMixtures(WeightPrior):
     overfits: ClassVar[bool] = True
     random_number: ClassVar[bool] = True
 
-    number: Any = eqx.field(default_factory=uniform)
+    number: Any = dataclasses.field(default_factory=uniform)
     concentration: Concentration = 1.0
-    dynamic: bool = eqx.field(static=True, default=False)
+    dynamic: bool = static(default=False)
 
-    def __check_init__(self):
+    def __post_init__(self):
         check_concentration("concentration", self.concentration)
         if not isinstance(self.number, NumberPrior):
             raise TypeError(

@@ -23,7 +23,7 @@ class Gamma(ConcentrationPrior):
     shape: Any
     rate: Any
 
-    def __check_init__(self):
+    def __post_init__(self):
         for name, value in (("shape", self.shape), ("rate", self.rate)):
             check_positive(name, value)
 

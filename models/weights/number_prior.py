@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import equinox as eqx
 import numpy as np
 from scipy.special import betaln, gammaln, logsumexp
 
 from bayesgmm.covariances import Array
 from bayesgmm.models.weights.concentration import check_positive
+from bayesgmm.pytree import PyTree, static
 
 MOST = 50  # components that an unbounded prior is cut off at, unless told otherwise
 
 
-class NumberPrior(eqx.Module):
+class NumberPrior(PyTree):
     """A distribution over K = 1, ..., most.
 
     Attributes
@@ -24,9 +24,9 @@ class NumberPrior(eqx.Module):
     tail : mass that an unbounded prior had beyond ``most``, before it was cut off and scaled to sum to one
     """
 
-    name: str = eqx.field(static=True)
+    name: str = static()
     log_probabilities: Array
-    tail: float = eqx.field(static=True, default=0.0)
+    tail: float = static(default=0.0)
 
     @property
     def most(self) -> int:

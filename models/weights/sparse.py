@@ -43,7 +43,7 @@ class SparseDirichlet(WeightPrior):
 
     concentration: Concentration = 0.01
 
-    def __check_init__(self):
+    def __post_init__(self):
         check_concentration("concentration", self.concentration)
 
     def resolve(self) -> SparseDirichlet:

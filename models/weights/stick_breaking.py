@@ -48,7 +48,7 @@ class StickBreaking(WeightPrior):
     concentration: Concentration = 1.0
     discount: Any = 0.0
 
-    def __check_init__(self):
+    def __post_init__(self):
         check_concentration("concentration", self.concentration)
         if isinstance(self.discount, jax.Array):
             return
@@ -216,7 +216,7 @@ class StickBreaking(WeightPrior):
 
     def preferred_order(self, counts):
         """By decreasing counts (Kurihara, Welling & Teh 2007)."""
-        return jnp.argsort(-counts, axis=-1)
+        return namespace(counts).argsort(-counts, axis=-1)
 
     def expected_log(self, counts, factor):
         a, b = self._betas(counts, factor)

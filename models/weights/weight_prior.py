@@ -5,12 +5,12 @@ from __future__ import annotations
 import abc
 from typing import ClassVar, NamedTuple
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
 from bayesgmm.covariances import Array
+from bayesgmm.pytree import PyTree
 
 State = dict[str, Array]
 """Values of a prior's own random hyperparameters, by name; empty where there are none."""
@@ -35,7 +35,7 @@ class WeightDraw(NamedTuple):
     state: State
 
 
-class WeightPrior(eqx.Module):
+class WeightPrior(PyTree):
     """A prior of the weights of K components (slots, where their number is random)."""
 
     overfits: ClassVar[bool] = False

@@ -19,8 +19,9 @@ from sklearn.mixture import BayesianGaussianMixture
 
 import bayesgmm as bg
 from bayesgmm import models
-from bayesgmm.inference.cavi import ascent
+from bayesgmm.inference.cavi.ascent import advance
 from bayesgmm.inference.cavi.starts import naturals_of_labels
+from bayesgmm.inference.cavi.state import RUNNING, Settings, initial
 from bayesgmm.inference.fit import prepare
 from bayesgmm.models.components import NormalInverseWishart
 from bayesgmm.row_blocks import make_rows
@@ -174,14 +175,14 @@ def million():
     labels = np.random.default_rng(0).integers(6, size=len(x))
     natural = naturals_of_labels(model, task.rows, task.sample_weight, [labels])
     rows = make_rows(task.rows, model.structure, spread=True)
-    settings = ascent.Settings(np.asarray(1e-13), np.asarray(300), np.asarray(False), np.full(1, -np.inf))
+    settings = Settings(*map(np.asarray, (1e-13, 300, False, False, -np.inf)))
     ends = {}
     for parts in (1, 8):
         first = settings._replace(max_steps=np.asarray(1))
-        _, one = ascent.advance(model, rows, ascent.initial(natural, {}, parts), first)
-        began, state, path = time.process_time(), ascent.initial(natural, {}, parts), []
-        while np.any(state.status == ascent.RUNNING):
-            state, chunk = ascent.advance(model, rows, state, settings)
+        _, one = advance(model, rows, initial(natural, {}, parts), first)
+        began, state, path = time.process_time(), initial(natural, {}, parts), []
+        while np.any(state.status == RUNNING):
+            state, chunk = advance(model, rows, state, settings)
             path += chunk[np.isfinite(chunk)].tolist()
         ends[parts] = (float(one[0, 0]), path[-1], len(path), time.process_time() - began)
     (a, b, n, s), (c, d, m, t) = ends[1], ends[8]

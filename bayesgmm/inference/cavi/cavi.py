@@ -15,14 +15,14 @@ import numpy as np
 
 from bayesgmm.covariances import Natural
 from bayesgmm.inference import start as starting
-from bayesgmm.inference.cavi.ascent import CONVERGED, INTERRUPTED, plug_in
 from bayesgmm.inference.cavi.proposals import occupied
 from bayesgmm.inference.cavi.search import Place, Task, one_lap, search
 from bayesgmm.inference.cavi.starts import first_naturals, found_naturals
+from bayesgmm.inference.cavi.state import CONVERGED, INTERRUPTED
 from bayesgmm.inference.em.result import Status
 from bayesgmm.inference.problem import Problem
 from bayesgmm.models import FiniteMixture
-from bayesgmm.posterior.variational import Factors, VariationalPosterior
+from bayesgmm.posterior.variational import Factors, VariationalPosterior, plug_in
 from bayesgmm.row_blocks import Rows, make_rows
 
 TOGETHER = 8  # columns of one program: few sizes, so that few are compiled
@@ -45,7 +45,9 @@ class CAVI:
     tol : estimated remaining gain, in nats per row, at which a column stops
     max_steps : passes over the rows at most, for each column
     moves : how many rounds of moves (merge, delete, split) may bring nothing before the search ends. 0 keeps to the
-        starts alone, slots in their order: the textbook algorithm, step by step
+        starts alone, slots in their order
+    accelerate : leap along slow directions (Anderson, never downhill); False, with ``moves=0``, is the textbook
+        algorithm, step by step
     num_samples : draws of the variational posterior that the result's tables, plots and criteria use
     """
 
@@ -53,6 +55,7 @@ class CAVI:
     tol: float = 1e-9
     max_steps: int = 5000
     moves: int = 2
+    accelerate: bool = True
     num_samples: int = 1000
 
     def __post_init__(self) -> None:
@@ -86,7 +89,7 @@ class CAVI:
 
     def _task(self, problem: Problem, model: FiniteMixture, rows: Rows, tol: float, n_starts: int) -> Task:
         together = TOGETHER if self.moves else min(n_starts, STARTS_TOGETHER)
-        return Task(model, rows, tol, self.max_steps, self.moves > 0, together, problem.tell)
+        return Task(model, rows, tol, self.max_steps, self.moves > 0, self.accelerate, together, problem.tell)
 
     def _start(
         self, problem: Problem, model: FiniteMixture, sample: Any, rng: np.random.Generator
@@ -103,7 +106,8 @@ class CAVI:
         rows = make_rows(sample[0], model.structure, sample[1])
         task = self._task(problem, model, rows, SAMPLE_TOL, len(found.eta))._replace(phase="CAVI: sample")
         place = search(task, found, sample[0], self.moves, rng)
-        mixture = plug_in(model, rows.total, place.state.values, place.state.factor, sample[0].shape[1])
+        factors = Factors(model, place.state.values, rows.total, place.state.factor)
+        mixture = plug_in(factors, sample[0].shape[1])
         used = np.zeros(model.n_components, bool)
         used[occupied(place.state.values)] = True
         with np.errstate(invalid="ignore"):  # an absent slot has log weight -inf
@@ -125,13 +129,11 @@ class CAVI:
         state = place.state
         order = _by_weight(model, state.values[:, 0], state.factor)
         values = state.values[order]
-        d = problem.observed.n_features
         status = ENDS.get(int(state.status), Status.MAX_STEPS)
         return VariationalPosterior(
             problem=dataclasses.replace(problem, start=None, progress=None),
             engine=self,
             factors=Factors(model, values, np.asarray(rows.total), state.factor),
-            mixture=plug_in(model, rows.total, values, state.factor, d),
             elbo=float(state.elbo) - problem.log_jacobian,
             history=np.array(place.history) - problem.log_jacobian,
             restarts=place.ends - problem.log_jacobian,

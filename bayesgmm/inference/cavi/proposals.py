@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.covariances import Natural
-from bayesgmm.inference.cavi.ascent import Ascent, log_evidences, naturals
+from bayesgmm.inference.cavi.lap import log_evidences, naturals
+from bayesgmm.inference.cavi.state import Ascent
 from bayesgmm.inference.start import mixtures_from_responsibilities
 from bayesgmm.models import FiniteMixture
 from bayesgmm.posterior.variational import EMPTY

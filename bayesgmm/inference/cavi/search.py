@@ -14,17 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.covariances import Natural
-from bayesgmm.inference.cavi.ascent import (
-    CHUNK,
-    INTERRUPTED,
-    NON_FINITE,
-    RUNNING,
-    Ascent,
-    Settings,
-    advance,
-    initial,
-)
+from bayesgmm.inference.cavi.ascent import advance
 from bayesgmm.inference.cavi.proposals import proposals
+from bayesgmm.inference.cavi.state import CHUNK, INTERRUPTED, NON_FINITE, RUNNING, Ascent, Settings, initial
 from bayesgmm.models import FiniteMixture
 from bayesgmm.row_blocks import Rows
 
@@ -55,6 +47,7 @@ class Task(NamedTuple):
     tol: float
     max_steps: int
     reorder: bool
+    accelerate: bool
     together: int
     tell: Tell
     phase: str = "CAVI"
@@ -136,6 +129,7 @@ def _climb_group(task: Task, start: Natural, size: int, floor: float) -> list[tu
         np.asarray(task.tol),
         np.asarray(task.max_steps),
         np.asarray(task.reorder),
+        np.asarray(task.accelerate),
         np.asarray(float(floor)),
         np.asarray(int(np.clip(CHUNK_WORK // (_work(task) * size), 4, CHUNK))),
     )

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.covariances import Natural
-from bayesgmm.inference.cavi.ascent import naturals
+from bayesgmm.inference.cavi.lap import naturals
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.start import Trees, labels_to_one_hot, start_labels
 from bayesgmm.models import FiniteMixture
@@ -19,13 +19,28 @@ def first_naturals(problem: Problem, model: FiniteMixture) -> Natural:
     """The caller's start, as natural parameters (1, K, P) of the first pass over standardised rows.
 
     Labels become the best q given certain allocations. Of a mixture (a result's, say) the responsibilities are taken;
-    it may have fewer components than the model has slots.
+    it may have fewer components than the model has slots. CAVI's own result of the same rows goes on where it ended.
     """
+    if _ended_here(problem):
+        factors, d = problem.start.factors, problem.observed.n_features
+        return naturals(model, factors.total, factors.values[None], model.weights.first_factor(), d)
     if problem.starts_from_labels:
         return naturals_of_labels(model, problem.rows, problem.sample_weight, [problem.start_labels()])
     with np.errstate(invalid="ignore"):  # an absent slot has log weight -inf
         natural = problem.start_mixture(spare=True).natural()
     return jax.tree.map(lambda leaf: np.asarray(leaf)[None], natural)
+
+
+def _ended_here(problem: Problem) -> bool:
+    """Whether the caller's start has expected statistics in this problem's own units and slots."""
+    factors, model = getattr(problem.start, "factors", None), problem.model
+    if factors is None or (factors.model.structure, len(factors.values)) != (
+        model.structure,
+        model.n_components,
+    ):
+        return False
+    then, now = problem.start.standardisation, problem.standardisation
+    return np.array_equal(then.shift, now.shift) and np.array_equal(then.scale, now.scale)
 
 
 def found_naturals(

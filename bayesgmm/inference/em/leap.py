@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from bayesgmm.covariances import Array
+from bayesgmm.covariances import Array, Natural
 
 MEMORY = 5  # past steps that a leap combines
 RIDGE = 1e-12  # of the leap's normal equations, relative
@@ -35,10 +35,13 @@ def remember(steps: Array, changes: Array, step: Array, change: Array, known: Ar
     )
 
 
-def extrapolate(values: Array, residual: Array, steps: Array, changes: Array, longest: Array) -> Leap:
+def extrapolate(
+    values: Array, residual: Array, steps: Array, changes: Array, longest: Array, drift: float = 0.0
+) -> Leap:
     """The combination of past steps whose residual, were EM linear, would be least; no longer than trusted.
 
     Where that leads back (residuals grow: EM is leaving a saddle), straight on along the residual instead.
+    ``drift`` is the number of rows that may be missing from a component.
     """
     c, m = steps.shape[:2]
     flat = changes.reshape(c, m, -1)
@@ -53,11 +56,29 @@ def extrapolate(values: Array, residual: Array, steps: Array, changes: Array, lo
     shorter = jnp.minimum(1.0, longest / length)
     straight = columns(longest - 1.0, residual) * residual
     beyond = jnp.where(columns(onward, residual), columns(shorter, residual) * beyond, straight)
-    target = values + beyond
     # The first feature is 1, so these are counts; a leap must not empty a component.
-    feasible = jnp.all(target[..., 0] >= 0.2 * values[..., 0], axis=-1)
+    room, lost = 0.8 * values[..., 0] + drift, -beyond[..., 0]
+    fits = jnp.min(jnp.where(lost > room, room / jnp.where(lost > room, lost, 1.0), 1.0), axis=-1)
+    target = values + columns(fits, residual) * beyond
+    feasible = fits > 0.05
     length = jnp.where(onward, length, longest)
     return Leap(target, feasible & (size[:, 0, 0] > 0), jnp.maximum(length, 1.0))
+
+
+def remaining(natural: Natural, stepped: Natural, residual: Array, longer: Array) -> Array:
+    """Estimated gain still to come from natural parameters, given what a step makes of them and of the statistics.
+
+    The gradient of the objective in natural parameters is the residual (Fisher's identity; of the ELBO in expected
+    natural parameters likewise), so a parabola that ends at the natural parameters stepped to rises by half their
+    product. A plain step is too short by as many times as the leap of late was longer: Aitken's estimate (Boehning et
+    al. 1994), without waiting for gains to settle.
+    """
+    step = stepped.eta - natural.eta
+    slope = jnp.sum(
+        jnp.where(jnp.isfinite(step), step, 0.0) * residual, axis=(-2, -1)
+    )  # absent slots are at -inf
+    finite = jnp.all(jnp.isfinite(stepped.eta[..., 1:]), axis=(-2, -1))
+    return jnp.where(finite, 0.5 * jnp.abs(slope) * longer, jnp.inf)
 
 
 def trust(longest: Array, leap: Leap, leaping: Array, failed: Array) -> Array:

@@ -145,7 +145,8 @@ def evaluate(structure: Structure, rows: Rows, state: Climb, prior: FiniteMixtur
     target = jnp.where(columns(failed, values), state.before + state.residual, target)
     mixture = maximisation(structure, target, rows, prior, settings.regularisation)
     natural = mixture.natural()
-    remaining = _remaining(state, natural, residual, jnp.where(leaping, 1.0, slowest))
+    remaining = leap.remaining(state.natural, natural, residual, jnp.where(leaping, 1.0, slowest))
+    remaining = jnp.where(state.n_steps >= 1, remaining, jnp.inf)
     enough = jnp.maximum(settings.tol * rows.total_weight, FLOOR * noise)
     settled = jnp.where((remaining < enough) & ~leaving, state.settled + 1, 0)
     status = jnp.where(kept, _judge(state, objective, at_rest, settled, settings), state.status)
@@ -168,21 +169,6 @@ def evaluate(structure: Structure, rows: Rows, state: Climb, prior: FiniteMixtur
         n_steps=state.n_steps + (going & kept),
     )
     return new, jnp.where(kept, objective, jnp.nan)
-
-
-def _remaining(state: Climb, natural: Natural, residual: Array, longer: Array) -> Array:
-    """Estimated gain still to come.
-
-    The gradient of the objective in natural parameters is the residual (Fisher's identity), so a parabola that ends
-    at the natural parameters stepped to rises by half their product. A plain step is too short by as many times as
-    the leap of late was longer: Aitken's estimate (Boehning et al. 1994), without waiting for gains to settle.
-    """
-    step = natural.eta - state.natural.eta
-    slope = jnp.sum(
-        jnp.where(jnp.isfinite(step), step, 0.0) * residual, axis=(-2, -1)
-    )  # empty slots are at -inf
-    finite = jnp.all(jnp.isfinite(natural.eta[..., 1:]), axis=(-2, -1)) & (state.n_steps >= 1)
-    return jnp.where(finite, 0.5 * jnp.abs(slope) * longer, jnp.inf)
 
 
 def _judge(state: Climb, objective: Array, at_rest: Array, settled: Array, settings: Settings) -> Array:

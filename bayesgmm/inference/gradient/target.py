@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,10 +20,11 @@ from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
+from bayesgmm.pytree import PyTree
 from bayesgmm.row_blocks import Rows
 
 
-class Target(eqx.Module):
+class Target(PyTree):
     """``-log p(x, theta)`` as a function of unconstrained ``theta``.
 
     Attributes

@@ -6,7 +6,6 @@ import dataclasses
 from functools import partial
 from typing import Any
 
-import equinox as eqx
 import jax
 import optax
 from jax import lax
@@ -22,6 +21,7 @@ from bayesgmm.inference.svi.guides import find_guide, is_own
 from bayesgmm.inference.svi.laplace import Laplace
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
+from bayesgmm.pytree import PyTree
 from bayesgmm.row_blocks import Rows
 
 CHUNK = 100  # steps between two looks from the host
@@ -54,7 +54,7 @@ class Recipe:
         return self.batch_size is not None and not is_own(self.guide)
 
 
-class Task(eqx.Module):
+class Task(PyTree):
     """What changes between fits of one shape: model and rows in standardised units, and where to begin."""
 
     model: FiniteMixture
