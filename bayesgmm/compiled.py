@@ -6,24 +6,40 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import equinox as eqx
 import jax
+import numpy as np
 
 # XLA's newer fusion emitters for processors took twice as long to compile every engine here, and the programs they
 # make ran no faster (jaxlib 0.10; tests/benchmarks/bench_compile.py repeats the comparison).
 QUICK = {"xla_cpu_use_fusion_emitters": False}
 
 
+ARRAYS = (jax.Array, np.ndarray, np.generic)
+_TRACED = object()  # stands for an array among the leaves that are compiled in
+
+
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``equinox.filter_jit`` with the options that compile quickest; for programs called from the host only."""
+    """``jax.jit`` of a function of pytrees, with the options that compile quickest; to be called from the host.
+
+    Leaves that are arrays (JAX's or NumPy's) are traced. All others are compiled in and must be hashable.
+    """
 
     @functools.cache
-    def program() -> Callable[..., Any]:
-        return eqx.filter_jit(function, compiler_options=quick_options())
+    def program(structure: Any, fixed: tuple) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def of_arrays(*arrays: Any) -> Any:
+            rest = iter(arrays)
+            leaves = [next(rest) if leaf is _TRACED else leaf for leaf in fixed]
+            args, kwargs = jax.tree.unflatten(structure, leaves)
+            return function(*args, **kwargs)
+
+        return jax.jit(of_arrays, compiler_options=quick_options())
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> Any:
-        return program()(*args, **kwargs)
+        leaves, structure = jax.tree.flatten((args, kwargs))
+        fixed = tuple(_TRACED if isinstance(leaf, ARRAYS) else leaf for leaf in leaves)
+        return program(structure, fixed)(*[leaf for leaf in leaves if isinstance(leaf, ARRAYS)])
 
     run.is_compiled = True  # type: ignore[attr-defined]
     return run

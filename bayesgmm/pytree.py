@@ -6,6 +6,7 @@ import dataclasses
 from typing import Any, dataclass_transform
 
 import jax
+import numpy as np
 
 
 @dataclass_transform(frozen_default=True)
@@ -37,6 +38,12 @@ class PyTree:
             return tree
 
         jax.tree_util.register_pytree_with_keys(cls, with_keys, unflatten, flatten)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two trees are alike: built in the same way, of equal leaves."""
+    (mine, structure), (theirs, built) = jax.tree.flatten(one), jax.tree.flatten(other)
+    return structure == built and all(np.array_equal(a, b) for a, b in zip(mine, theirs, strict=True))
 
 
 def static(**kwargs: Any) -> Any:

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from importlib import metadata
 from typing import Any
 
-import equinox as eqx
-
 from bayesgmm.models import FiniteMixture, finite_mixture
+from bayesgmm.pytree import same
 
 PACKAGES = (
     "bayesgmm",
@@ -71,7 +70,7 @@ def _call(engine: Any) -> str:
 def _model(posterior: Any) -> str:
     """The model as Python where it is a finite mixture under the default prior; else in words, where to find it."""
     default = finite_mixture(posterior.n_components, posterior.covariance_type)
-    if eqx.tree_equal(default.resolve(posterior.observed.rows), posterior.model) is True:
+    if same(default.resolve(posterior.observed.rows), posterior.model):
         return f"models.finite_mixture({posterior.n_components}, {posterior.covariance_type!r})"
     return f"...  # {described(posterior.model)}: in Python, the model of the saved fit, bg.load(path).model"
 

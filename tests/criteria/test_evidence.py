@@ -6,7 +6,6 @@ import itertools
 import json
 from pathlib import Path
 
-import equinox as eqx
 import jax
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from compilations import count_compilations
 
 import bayesgmm as bg
 from bayesgmm import models
+from bayesgmm.compiled import compiled
 from bayesgmm.covariances import get_structure
 from bayesgmm.criteria.bridge import bridge
 from bayesgmm.criteria.evidence import Evidence
@@ -158,8 +158,8 @@ HIERARCHIES = {
 
 def marginal(prior, structure, means, covariances):
     arrays = jax.tree.map(np.asarray, prior)
-    compiled = eqx.filter_jit(lambda prior, *at: prior.log_marginal_prior(*at))
-    return in_float64(compiled)(arrays, get_structure(structure), means, covariances)
+    program = compiled(lambda prior, *at: prior.log_marginal_prior(*at))
+    return in_float64(program)(arrays, get_structure(structure), means, covariances)
 
 
 @pytest.mark.parametrize("name", HIERARCHIES)

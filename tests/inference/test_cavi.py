@@ -1,6 +1,5 @@
 """CAVI against exact evidences, exact enumeration and scikit-learn; its ELBO, its moves and its result."""
 
-import equinox as eqx
 import numpy as np
 import pytest
 import scipy.integrate
@@ -12,6 +11,7 @@ from sklearn.mixture import BayesianGaussianMixture
 
 import bayesgmm as bg
 from bayesgmm import models
+from bayesgmm.compiled import compiled
 from bayesgmm.covariances import get_structure
 from bayesgmm.float64 import in_float64
 from bayesgmm.inference.cavi import ascent, lap, proposals, state
@@ -85,13 +85,13 @@ def test_elbo_of_one_component_is_the_exact_evidence(rows, structure):
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def weight_evidence(prior, counts, factor):
     return prior.log_evidence(counts, factor)
 
 
 @in_float64
-@eqx.filter_jit
+@compiled
 def refined(prior, counts, factor):
     return prior.refine_factor(counts, factor)
 

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,6 +18,7 @@ from numpyro.infer.util import log_density, potential_energy
 
 import bayesgmm as bg
 from bayesgmm import models
+from bayesgmm.compiled import compiled
 from bayesgmm.float64 import in_float64, to_device
 from bayesgmm.inference.fit import prepare
 from bayesgmm.inference.gradient.target import Target
@@ -80,7 +80,7 @@ def test_a_minibatch_is_corrected_to_second_order():
         near = anchor(target, jnp.asarray(theta))
         assert isinstance(near, Anchor)
 
-        @eqx.filter_jit
+        @compiled
         def left(target, near, rows, steps):
             minibatch = functools.partial(target.model, subsample_size=8)
             minibatch = substitute(minibatch, {"row": jnp.arange(8)})

@@ -14,9 +14,12 @@ from bayesgmm import models
 from bayesgmm.float64 import to_device
 from bayesgmm.inference.fit import prepare
 from bayesgmm.inference.gradient import modes as mode_search
+from bayesgmm.inference.gradient import sampling
+from bayesgmm.inference.gradient.empty_component import log_mass_of_emptied
 from bayesgmm.inference.gradient.modes import allot, em_starts, find_modes, weights_of
 from bayesgmm.inference.gradient.target import Chart, Target, derivatives, gradients
 from bayesgmm.inference.gradient.warm_start import dispersed_starts, find_mode
+from bayesgmm.models.components import NormalInverseWishart, NormalLKJ
 from bayesgmm.row_blocks import make_rows
 
 
@@ -162,6 +165,53 @@ def test_the_place_where_a_cold_tied_chain_sits_weighs_nothing(monkeypatch):
     modes = modes_of(bg.load_dataset("faithful"), models.finite_mixture(2, "tied"))
     assert len(modes) > 1
     assert modes[0].log_mass - modes[1].log_mass > 100.0
+
+
+def test_an_empty_component_weighs_what_its_exact_posterior_says():
+    """K = 2 on one group: the evidence of one component, in closed form, times 1 / (N + 1) for the weights' prior.
+
+    Laplace's method is off by the skewness of an inverse Wishart of 40 rows: .02 here; .1 is asked for.
+    """
+    x = np.random.default_rng(5).standard_normal((40, 2))
+    model = models.finite_mixture(2, components=NormalInverseWishart(np.zeros(2), 0.5, 5.0, np.eye(2)))
+    problem = prepare(x, model, random_state=0)
+    with jax.enable_x64(True):
+        problem = prepare(x, model, start=em_starts(problem)[0], random_state=0)
+        target, _, fit = target_at_start(problem)
+        found = log_mass_of_emptied(problem, target, fit)
+    one = bg.fit(x, models.finite_mixture(1, components=model.components), bg.CAVI(moves=0))
+    exact = one.elbo + problem.log_jacobian - np.log(41)  # with one component the ELBO is the evidence
+    assert found == pytest.approx(exact, abs=0.1)
+
+
+def test_a_component_that_all_rows_need_is_not_asked_about():
+    x = np.concatenate([np.random.default_rng(5).standard_normal((40, 2)) + 20.0 * k for k in range(2)])
+    problem = prepare(x, models.finite_mixture(2), random_state=0)
+    with jax.enable_x64(True):
+        problem = prepare(x, models.finite_mixture(2), start=em_starts(problem)[0], random_state=0)
+        target, _, fit = target_at_start(problem)
+        assert log_mass_of_emptied(problem, target, fit) == -np.inf
+
+
+def test_one_chain_that_left_is_no_fault_of_the_metric_where_it_may_leave():
+    lp = np.random.default_rng(0).standard_normal((4, 200))
+    lp[2, 150:] -= 30.0
+    assert sampling._r_hat(lp, False) > sampling.OBJECTS > sampling._r_hat(lp, True)
+    lp[1, 150:] -= 30.0
+    assert sampling._r_hat(lp, True) > sampling.OBJECTS
+
+
+@pytest.mark.slow
+def test_that_a_component_may_be_empty_is_said():
+    """Iris in three full components: two explain it nearly as well (bridge sampling: a share of .10)."""
+    from sklearn.datasets import load_iris
+
+    post = bg.fit(
+        load_iris().data, models.finite_mixture(3, components=NormalLKJ()), bg.HMC(), random_state=0
+    )
+    assert any(
+        "component may be empty" in words and "mixture_of_finite_mixtures" in words for words in post.warnings
+    )
 
 
 def test_chains_are_allotted_to_modes_of_some_weight():

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 
-import equinox as eqx
 import numpy as np
 import pytest
 import small_fits
@@ -17,6 +16,7 @@ from bayesgmm.data import Standardisation
 from bayesgmm.inference.engines import ENGINES
 from bayesgmm.io.description import Stored, describe, rebuild
 from bayesgmm.models import weights
+from bayesgmm.pytree import same
 
 ROWS = random_rows(np.random.default_rng(3), n=60, d=2)
 NEW = random_rows(np.random.default_rng(4), n=60, d=2)
@@ -66,7 +66,7 @@ def dressed(model):
 def check_same(loaded, result, rows, methods=("predict", "predict_proba", "score_samples")):
     """Every field, every prediction and every word, to the last bit."""
     assert type(loaded) is type(result)
-    assert eqx.tree_equal(loaded.model, result.model) is True
+    assert same(loaded.model, result.model)
     assert loaded.engine == result.engine
     assert loaded.observed.feature_names == result.observed.feature_names
     np.testing.assert_array_equal(loaded.observed.rows, result.observed.rows)

@@ -6,19 +6,18 @@ mode of the posterior itself; distinct optima of EM are often one. A mode's weig
 
 from __future__ import annotations
 
-import jax
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.inference.em.degeneracy import without_spikes
 from bayesgmm.inference.em.em import EM, fit_columns
 from bayesgmm.inference.em.result import EMResult
+from bayesgmm.inference.gradient.empty_component import labels_without_each
 from bayesgmm.inference.gradient.target import BATCH, Target, gradients
 from bayesgmm.inference.gradient.warm_start import Mode, find_mode
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.start import mixtures_from_labels
 from bayesgmm.mixture import Mixture
-from bayesgmm.posterior.diagnostics import log_joint
 
 MOST = 3  # optima beside the best from which Newton starts
 MARGIN = (
@@ -26,6 +25,7 @@ MARGIN = (
 )
 SAME = 1e-3  # nats by which the same optimum, or mode, may differ between two runs
 VISITED = 0.01  # Laplace weight from which a mode gets a chain of its own
+WORTH_A_WORD = 1e-3  # Laplace weight, of modes without a chain, that is told
 
 
 def em_starts(problem: Problem) -> tuple[EMResult, Mixture]:
@@ -57,10 +57,7 @@ def _fit(problem: Problem, engine: EM) -> tuple[EMResult, Mixture]:
 
 def emptied(problem: Problem, fit: Mixture) -> Mixture:
     """The fit (K,) with each component in turn emptied (K, K): its rows go to the others, it keeps one row's weight."""
-    k = fit.means.shape[0]
-    joint = log_joint(jax.tree.map(lambda a: np.asarray(a)[None], fit), problem.rows)[0]
-    without = np.where(np.eye(k, dtype=bool)[:, :, None], -np.inf, joint)
-    labels = list(without.argmax(axis=1))
+    labels, k = labels_without_each(problem, fit), fit.means.shape[0]
     out = mixtures_from_labels(fit.structure, problem.rows, np.ones(len(problem.rows)), labels, k)
     log_weights = np.where(np.isfinite(out.log_weights), out.log_weights, -np.log(len(problem.rows)))
     return Mixture(fit.structure, log_weights, out.means, out.covariances)
@@ -97,7 +94,36 @@ def weights_of(modes: list[Mode]) -> NDArray[np.float64]:
     return mass / mass.sum()
 
 
+def share_of_emptied(modes: list[Mode], log_mass: float) -> float:
+    """Posterior share of the region with an empty component beside the modes, by Laplace's method."""
+    every = [mode.log_mass for mode in modes]
+    return float(np.exp(log_mass - np.logaddexp.reduce([log_mass, *every])))
+
+
 def allot(weights: NDArray[np.float64], n_chains: int) -> NDArray[np.intp]:
     """The mode (C,) in which each chain begins: every mode of some weight gets one chain, the heaviest the rest."""
     visited = np.flatnonzero(weights >= VISITED)[1 : 1 + n_chains // 2]
     return np.concatenate([np.zeros(n_chains - len(visited), np.intp), visited])
+
+
+def words_on_unvisited(modes: list[Mode], began: NDArray[np.intp]) -> tuple[str, ...]:
+    """Words on modes of some weight in which no chain begins."""
+    left = np.delete(weights_of(modes), np.unique(began))
+    if left.sum() < WORTH_A_WORD:
+        return ()
+    return (
+        f"No chain began in {len(left)} further mode{'s' * (len(left) > 1)}, of Laplace weight {left.sum():.3g} in "
+        "all: what is said here leaves that much out, unless chains went there by themselves.",
+    )
+
+
+def words_on_emptied(share: float) -> tuple[str, ...]:
+    """Words on the region where a component is empty, which chains reach and leave rarely."""
+    if share < VISITED:
+        return ()
+    return (
+        f"A component may be empty: in the posterior that has a share of about {share:.2g}, by Laplace's method. No "
+        "chain began there, and chains may seldom go there or back, so these draws do not tell that share. Let "
+        "models.mixture_of_finite_mixtures() with Gibbs() weigh the numbers, or set a fit of one component fewer "
+        "beside this one.",
+    )

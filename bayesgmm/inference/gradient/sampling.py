@@ -19,7 +19,17 @@ from bayesgmm.float64 import in_float64, to_device
 from bayesgmm.inference.checkpoint import Checkpoint, Saved
 from bayesgmm.inference.chunks import Length, run_chunks
 from bayesgmm.inference.clock import Clock
-from bayesgmm.inference.gradient.modes import allot, em_starts, find_modes, weights_of
+from bayesgmm.inference.gradient.empty_component import log_mass_of_emptied
+from bayesgmm.inference.gradient.modes import (
+    VISITED,
+    allot,
+    em_starts,
+    find_modes,
+    share_of_emptied,
+    weights_of,
+    words_on_emptied,
+    words_on_unvisited,
+)
 from bayesgmm.inference.gradient.target import Chart, Target, gradients, mixtures
 from bayesgmm.inference.gradient.vi_start import starting_fit, starting_mode
 from bayesgmm.inference.gradient.warm_start import Mode, dispersed_starts
@@ -32,7 +42,6 @@ CHUNK = 50  # steps between two looks from the host
 OBJECTS = 1.05  # R-hat of the log joint from which a round is taken for the warm-up of another
 DIVERGENT = 0.005  # share of divergent transitions that does the same
 CAREFUL = 0.9  # least acceptance that the second round aims at
-WORTH_A_WORD = 1e-3  # Laplace weight, of modes without a chain, that is told
 SPREAD = 3.0  # mean square of whitened coordinates beyond which a chain is not about its mode
 
 
@@ -112,11 +121,12 @@ def _sample(engine: Any, problem: Problem, fit, others, clock: Clock, checkpoint
     if isinstance(
         others, Posterior
     ):  # of variational inference, say: its place and its metric, and no search
-        modes = [starting_mode(problem, target, others)]
+        modes, emptied = [starting_mode(problem, target, others)], -np.inf
     else:
         modes = find_modes(problem, target, fit, others)
+        emptied = log_mass_of_emptied(problem, target, fit)
     clock.lap("warm start")
-    kept, charts, remarks = _rounds(engine, problem, target, modes, clock, checkpoint)
+    kept, charts, remarks = _rounds(engine, problem, target, modes, emptied, clock, checkpoint)
     theta = charts.centre[:, None] + np.einsum("cpq,csq->csp", charts.factor, kept.u)
     flat = mixtures(target, theta.reshape(-1, theta.shape[-1]))
     draws = jax.tree.map(lambda a: a.reshape(*theta.shape[:2], *a.shape[1:]), flat)
@@ -125,12 +135,15 @@ def _sample(engine: Any, problem: Problem, fit, others, clock: Clock, checkpoint
     return draws, stats, notes_on(modes, theta), remarks
 
 
-def _rounds(engine: Any, problem: Problem, target: Target, modes: list[Mode], clock, checkpoint):
+def _rounds(
+    engine: Any, problem: Problem, target: Target, modes: list[Mode], emptied: float, clock, checkpoint
+):
     """One round of sampling; where it objects, another with the metric that the first has learnt."""
+    emptied = share_of_emptied(modes, emptied)
     began = allot(weights_of(modes), engine.num_chains)
     charts = Chart(*(np.stack(part) for part in zip(*(modes[m].chart for m in began), strict=True)))
     at = At(*dispersed_starts(target, charts, np.random.default_rng([problem.seed, 1])))
-    remarks = _unvisited(modes, began)
+    remarks = words_on_unvisited(modes, began) + words_on_emptied(emptied)
     run = Round(engine, problem, target, charts, at, 0)
     saved = None if checkpoint is None else checkpoint.load(run.begin(), Kept(*[0.0] * len(Kept._fields)))
     if saved is not None and saved.round == 1:
@@ -139,7 +152,7 @@ def _rounds(engine: Any, problem: Problem, target: Target, modes: list[Mode], cl
         if checkpoint is not None:
             checkpoint.round, checkpoint.remarks = run.number, remarks
         charts, kept, words = run.sample(clock, checkpoint, saved)
-        objection = "" if words or run.number == 1 else _objection(charts, kept)
+        objection = "" if words or run.number == 1 else _objection(charts, kept, emptied >= VISITED)
         if not objection:
             return kept, charts, remarks + words
         run, saved = run.careful(*_adapted(target, charts, kept)), None
@@ -201,17 +214,6 @@ class Round(NamedTuple):
         return Chart(*map(np.asarray, charts)), kept, words
 
 
-def _unvisited(modes: list[Mode], began: NDArray[np.intp]) -> tuple[str, ...]:
-    """Words on modes of some weight in which no chain begins."""
-    left = np.delete(weights_of(modes), np.unique(began))
-    if left.sum() < WORTH_A_WORD:
-        return ()
-    return (
-        f"No chain began in {len(left)} further mode{'s' * (len(left) > 1)}, of Laplace weight {left.sum():.3g} in "
-        "all: what is said here leaves that much out, unless chains went there by themselves.",
-    )
-
-
 def _alike(charts: Chart) -> list[list[int]]:
     """Chains by the mode in which they began."""
     groups: dict[bytes, list[int]] = {}
@@ -220,20 +222,28 @@ def _alike(charts: Chart) -> list[list[int]]:
     return list(groups.values())
 
 
-def _objection(charts: Chart, kept: Kept) -> str:
+def _objection(charts: Chart, kept: Kept, one_may_leave: bool) -> str:
     """Why the metric should be adapted, in a few words; empty where nothing objects.
 
-    Chains that began in one mode are compared; that chains in different modes differ is no fault of the metric.
+    Chains that began in one mode are compared; that chains in different modes differ is no fault of the metric. Nor is
+    it that one of them left, where there is somewhere to go.
     """
-    import arviz_stats
 
     divergent = float(kept.diverging.mean())
     if divergent > DIVERGENT:
         return f"{divergent:.1%} of its transitions diverged"
-    worst = max(
-        (float(arviz_stats.rhat(kept.lp[own])) for own in _alike(charts) if len(own) > 1), default=1.0
-    )
+    worst = max((_r_hat(kept.lp[own], one_may_leave) for own in _alike(charts) if len(own) > 1), default=1.0)
     return f"R-hat of its log joint was {worst:.2f}" if worst > OBJECTS else ""
+
+
+def _r_hat(lp: NDArray[np.float64], one_may_leave: bool) -> float:
+    """R-hat of the log joint (C, S); the least without one of three chains or more, where one may have left."""
+    import arviz_stats
+
+    every = float(arviz_stats.rhat(lp))
+    if not one_may_leave or len(lp) < 3 or every <= OBJECTS:
+        return every
+    return min(float(arviz_stats.rhat(np.delete(lp, c, axis=0))) for c in range(len(lp)))
 
 
 def _adapted(target: Target, charts: Chart, kept: Kept) -> tuple[Chart, At]:
