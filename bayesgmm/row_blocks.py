@@ -75,7 +75,12 @@ def make_rows(
     weights = _aligned_zeros((stored, size), dtype)
     for block, take in enumerate(_spread(used) if spread else _in_order(used, size)):
         part = rows[take]
-        blocks[block, :, : len(part)] = (part if affine is None else (part - affine[0]) / affine[1]).T
+        target = blocks[block, :, : len(part)]
+        if affine is None:
+            target[:] = part.T
+        else:
+            np.subtract(part.T, affine[0][:, None], out=target, casting="same_kind")
+            target /= affine[1][:, None]
         weights[block, : len(part)] = 1.0 if sample_weight is None else sample_weight[take]
     return first_blocks(structure, Rows(blocks, weights, np.asarray(used), np.zeros(0), np.zeros(())), used)
 
@@ -110,7 +115,7 @@ def _shared_total(structure: Structure, rows: Rows, used: int) -> np.ndarray:
         return np.zeros(0)
     with jax.enable_x64(True):
         return np.asarray(
-            _jit_shared_total(structure, jnp.asarray(rows.blocks), jnp.asarray(rows.weights), used)
+            _jit_shared_total(structure, jax.device_put(rows.blocks), jax.device_put(rows.weights), used)
         )
 
 

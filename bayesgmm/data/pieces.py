@@ -20,9 +20,17 @@ def pieces(
         yield (part, weight) if counted.all() else (part[counted], weight[counted])
 
 
+def columns(
+    rows: Float64[np.ndarray, "N D"], sample_weight: Float64[np.ndarray, " N"]
+) -> Iterator[tuple[Float64[np.ndarray, "D n"], Float64[np.ndarray, " n"]]]:
+    """The same, features-major and copied: where features are few, arithmetic runs several times faster so."""
+    for part, weight in pieces(rows, sample_weight):
+        yield np.array(part.T, order="C"), weight
+
+
 def extremes(
     rows: Float64[np.ndarray, "N D"], sample_weight: Float64[np.ndarray, " N"]
 ) -> tuple[Float64[np.ndarray, " D"], Float64[np.ndarray, " D"]]:
     """Least and largest value of each feature over the rows of positive weight."""
-    found = [(part.min(axis=0), part.max(axis=0)) for part, _ in pieces(rows, sample_weight) if len(part)]
+    found = [(x.min(axis=1), x.max(axis=1)) for x, weight in columns(rows, sample_weight) if len(weight)]
     return np.min([low for low, _ in found], axis=0), np.max([high for _, high in found], axis=0)

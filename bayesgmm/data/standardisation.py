@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from bayesgmm.data.pieces import extremes, pieces
+from bayesgmm.data.pieces import columns, extremes
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,15 +38,16 @@ class Standardisation:
         weight = weight / weight.max()
         weight = weight / weight.sum()
         pilot = rows[np.argmax(weight > 0)]
-        shift = pilot + sum(w @ (x - pilot) for x, w in pieces(rows, weight))
+        shift = pilot + sum((x - pilot[:, None]) @ w for x, w in columns(rows, weight))
         low, high = extremes(rows, weight)
         spread = np.maximum(np.abs(low - shift), np.abs(high - shift))
         unit = np.where(spread > 0, spread, 1.0)
         rest = square = np.zeros(rows.shape[1])
-        for x, w in pieces(rows, weight):
-            centred = (x - shift) / unit
-            rest = rest + w @ centred  # what rounding left of the mean
-            square = square + w @ centred**2
+        for x, w in columns(rows, weight):
+            x -= shift[:, None]
+            x /= unit[:, None]
+            rest = rest + x @ w  # what rounding left of the mean
+            square = square + np.square(x, out=x) @ w
         deviation = unit * np.sqrt(np.maximum(square - rest**2, 0.0))
         deviation[low == high] = 0.0
         if common_scale:
@@ -71,9 +72,10 @@ class Standardisation:
     ) -> Float64[np.ndarray, "D D"]:
         """Weighted sum of products (D, D) of standardised rows, which are read in pieces."""
         second = np.zeros((rows.shape[1],) * 2)
-        for part, weight in pieces(rows, sample_weight):
-            standard = self.forward(part)
-            second += (standard * weight[:, None]).T @ standard
+        for x, weight in columns(rows, sample_weight):
+            x -= self.shift[:, None]
+            x /= self.scale[:, None]
+            second += (x * weight) @ x.T
         return second
 
     def forward(self, rows: Float64[np.ndarray, "*batch D"]) -> Float64[np.ndarray, "*batch D"]:

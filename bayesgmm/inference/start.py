@@ -13,18 +13,22 @@ from bayesgmm.covariances import Moments, PseudoMoments, Structure
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 
-SAMPLE = 4096  # rows that starting partitions look at; EM itself sees them all
+SAMPLE = 4096  # rows on which starts are compared; EM itself sees them all
+FEW = 1024  # rows on which they are made, where there are more than SAMPLE
 MOST_CELLS = 2_000_000  # partitions x slots x rows held at once
 HIERARCHICAL = 1500  # rows up to which trees (quadratic memory) are built
 
 
 class Trees:
-    """Hierarchical trees of standardised rows (n, D), each built when first cut and then kept for other cuts."""
+    """Hierarchical trees of standardised rows (n, D), each built when first cut and then kept for other cuts.
 
-    def __init__(self, rows: NDArray[np.float64]) -> None:
+    None are built of too many rows, nor where the rows are ``thinned``: they would take longer than all else.
+    """
+
+    def __init__(self, rows: NDArray[np.float64], thinned: bool = False) -> None:
         self.sphered = _sphere(rows)
         spaces = ((rows, "ward"), (self.sphered, "ward"), (rows, "complete"), (rows, "average"))
-        self._recipes = spaces if len(rows) <= HIERARCHICAL else ()
+        self._recipes = spaces if len(rows) <= HIERARCHICAL and not thinned else ()
         self._linkages: list[NDArray[np.float64]] = []
 
     def cut(self, n_components: int, most: int) -> list[NDArray[np.intp]]:
@@ -78,6 +82,19 @@ def _thread_pools() -> Any:
 def sample_size(model: FiniteMixture, n_features: int) -> int:
     """Rows to start from: SAMPLE, or ten times what the components need to determine their covariances."""
     return max(SAMPLE, 10 * model.n_components * model.structure.rows_needed(n_features))
+
+
+def enough_rows(model: FiniteMixture, n_features: int) -> int:
+    """Rows to make starts from and to climb first: so that a component of a fortieth of its share is no spike."""
+    return max(FEW, 40 * model.n_components * model.structure.rows_needed(n_features))
+
+
+def thinned(
+    rows: NDArray[np.float64], sample_weight: NDArray[np.float64], least: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Every second, third, ... row and its weight, at least so many."""
+    step = max(1, len(rows) // least)
+    return rows[::step], sample_weight[::step]
 
 
 def mixtures_from_labels(
@@ -144,7 +161,7 @@ def _random_centres(
     rows: NDArray[np.float64], n_components: int, rng: np.random.Generator
 ) -> NDArray[np.intp]:
     centres = rows[rng.choice(len(rows), n_components, replace=False)]
-    return np.argmin(((rows[:, None, :] - centres) ** 2).sum(axis=-1), axis=1)
+    return np.argmin(0.5 * np.sum(centres**2, axis=1) - rows @ centres.T, axis=1)
 
 
 def _half(n_features: int, rng: np.random.Generator) -> NDArray[np.intp]:

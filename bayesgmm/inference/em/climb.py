@@ -36,13 +36,14 @@ GROUPS = {
     20_000: 8,
     200_000: 4,
 }  # columns of one program by rows x slots up to which they are worth their padding
+SIDE_BY_SIDE = 8  # evaluations between two looks where columns of many rows race one by one
 MOST_GROUPS = 2  # that climb at once
 
 
 def climb(
     structure: Structure,
     rows: Rows,
-    start: Mixture,
+    start: Mixture | Climb,
     prior: FiniteMixture | None,
     settings: Settings,
     races: Sequence[slice],
@@ -55,7 +56,7 @@ def climb(
 
     Parameters
     ----------
-    start : mixtures (C, K, ...), on the host, standardised
+    start : mixtures (C, K, ...), on the host, standardised; or states to go on from
     races : columns of each model; within one, a start that cannot overtake the leader is retired
     sound : whether mixtures are free of spikes; only a sound leader retires others
     margin : nats by which a column must be behind, beyond what it may still gain, to be retired
@@ -65,13 +66,16 @@ def climb(
     -------
     The final state on the host, and the objective at every step of every column.
     """
-    shapes = jax.eval_shape(structure.features, jax.ShapeDtypeStruct(rows.blocks.shape[1:], np.float32))
-    state = initial(start, shapes.shape[0])
-    work = int(rows.used) * rows.blocks.shape[-1] * start.n_components
+    if isinstance(start, Mixture):
+        start = initial(start, structure.features(np.zeros((start.n_features, 1))).shape[0])
+    state = start
+    # By what is stored, not used: one program climbs the first blocks and all of them.
+    work = rows.weights.size * state.mixture.n_components
     size = next((size for most, size in GROUPS.items() if work <= most), 1)
-    settings = settings._replace(chunk=np.asarray(np.clip(CHUNK_WORK // (work * size), 4, settings.chunk)))
-    with jax.enable_x64(True):  # on the device once, not once a chunk
-        rows, prior, settings = to_device((rows, prior, settings))
+    most = settings.chunk if size > 1 or state.objective.size == 1 else min(SIDE_BY_SIDE, settings.chunk)
+    settings = settings._replace(chunk=np.asarray(np.clip(CHUNK_WORK // (work * size), 4, most)))
+    with jax.enable_x64(True):  # on the device once, not once a chunk; rows without a copy
+        rows, (prior, settings) = jax.device_put(rows), to_device((prior, settings))
     history: list[list[float]] = [[] for _ in range(state.objective.size)]
     immune = np.zeros(state.objective.size, bool)
     with ThreadPoolExecutor(programs_at_once(MOST_GROUPS)) as pool:

@@ -23,7 +23,7 @@ from bayesgmm.inference.em.degeneracy import degeneracy_warnings, without_spikes
 from bayesgmm.inference.em.moves import with_moves
 from bayesgmm.inference.em.result import EMResult, Status
 from bayesgmm.inference.em.screen import screened
-from bayesgmm.inference.em.steps import CONVERGED, MAX_STEPS, NON_FINITE, Climb, Settings
+from bayesgmm.inference.em.steps import CONVERGED, MAX_STEPS, NON_FINITE, Climb, Settings, initial
 from bayesgmm.inference.problem import Problem
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
@@ -106,7 +106,7 @@ def fit_columns(problem: Problem, models: list[FiniteMixture], engine: EM) -> li
     affine = problem.standardisation.shift, problem.standardisation.scale
     rows = make_rows(problem.observed.rows, structure, problem.sample_weight, affine=affine, spread=True)
     starts = [_starts(problem, model, slots, engine, rows, prior, settings, sound) for model in models]
-    columns = [start.means.shape[0] for start in starts]
+    columns = [start.objective.size for start in starts]
     start = jax.tree.map(lambda *leaves: np.concatenate(leaves), *starts)
     bounds = [int(b) for b in np.cumsum([0, *columns])]
     races = [slice(a, b) for a, b in itertools.pairwise(bounds)]
@@ -126,16 +126,20 @@ def fit_columns(problem: Problem, models: list[FiniteMixture], engine: EM) -> li
 
 def _starts(
     problem: Problem, model: FiniteMixture, slots: int, engine: EM, rows: Rows, prior, settings, sound
-) -> Mixture:
-    """Starting mixtures (C, slots) in standardised units."""
+) -> Climb:
+    """Where columns (C, slots) start, in standardised units."""
+    d = problem.observed.n_features
+    n_statistics = model.structure.features(np.zeros((d, 1))).shape[0]
     if problem.start is not None:
-        return jax.tree.map(lambda a: np.asarray(a)[None], problem.start_mixture())
-    rng = _rng(problem, model)
-    sample = problem.sample_rows(starting.sample_size(model, problem.observed.n_features), rng)
-    labels = starting.start_labels(sample[0], model.n_components, engine.n_init, rng)
-    start = starting.mixtures_from_labels(model.structure, *sample, labels, slots)
-    if _is_small(problem, model) or model.n_components == 1:
-        return start
+        return initial(jax.tree.map(lambda a: np.asarray(a)[None], problem.start_mixture()), n_statistics)
+    rng, small = _rng(problem, model), _is_small(problem, model)
+    sample = problem.sample_rows(starting.sample_size(model, d), rng)
+    few = sample if small else starting.thinned(*sample, starting.enough_rows(model, d))
+    trees = starting.Trees(few[0], thinned=not small)
+    labels = starting.start_labels(few[0], model.n_components, engine.n_init, rng, trees)
+    start = starting.mixtures_from_labels(model.structure, *few, labels, slots)
+    if small or model.n_components == 1:
+        return initial(start, n_statistics)
     return screened(problem, model, start, sample, rows, prior, settings, sound, engine.moves, rng)
 
 

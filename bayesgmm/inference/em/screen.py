@@ -9,6 +9,7 @@ errors, and when it has become the same density as a better one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -17,14 +18,17 @@ from numpy.typing import NDArray
 from bayesgmm.covariances import Structure
 from bayesgmm.inference.em.climb import climb, columns_of, put_columns
 from bayesgmm.inference.em.moves import with_moves
-from bayesgmm.inference.em.steps import Climb, Settings
+from bayesgmm.inference.em.steps import RETIRED, Climb, Settings, initial, resumed
 from bayesgmm.inference.problem import Problem
+from bayesgmm.inference.start import enough_rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 from bayesgmm.row_blocks import Rows, first_blocks, make_rows
 
 LOOK = 20  # evaluations after which starts far behind are given up
 GROWTH = 8  # rows of a level over those of the one before
+NARROW = 512  # rows of a block of the sample at most, so that few blocks are a small sample of it
+MISJUDGED = 0.2  # nats a row by which single precision may misjudge a start beyond CONDITION, at most
 MOVES_WORK = 40_000_000  # rows x features x slots, times rounds of moves, that are not too dear
 ENOUGH = 0.5  # nats, in total: what a start may still gain when its level is over
 CONDITION = 1e3  # of a component's covariance, up to which single precision can rank starts
@@ -46,28 +50,30 @@ def screened(
     sound: Sound,
     patience: int,
     rng: np.random.Generator,
-) -> Mixture:
+) -> Climb:
     """The starts (C, K) that go on to all rows, the best first.
 
     Parameters
     ----------
-    sample : standardised rows (n, D) and their weights, on which the starts were made
+    sample : standardised rows (n, D) and their weights
     rows : all rows, spread over the blocks
     patience : rounds of moves, from the best on the sample, that may bring nothing
     """
     judge = _Judge(model.structure, *sample, sound)
-    state, first = _climb_sample(model, start, sample, prior, settings, sound)
-    loose = _loosened(settings, first)
+    level = _Level(model, prior, settings, sound)
+    first = make_rows(sample[0], model.structure, sample[1], dtype="float32", most=NARROW, spread=True)
+    state = level.climb_sample(start, sample, first, judge)
     dear = len(sample[0]) * judge.features.shape[0] * start.n_components
     patience = min(patience, MOVES_WORK // dear)
+    loose = _loosened(settings, first)
     state, _ = with_moves(state, [], first, sample[0], prior, loose, sound, patience, rng)
-    kept = judge.kept(state, first)
+    kept, before = judge.kept(state, first), first
     for used in _levels(rows, len(sample[0])):
         part = first_blocks(model.structure, rows, used)
-        state = _climb_level(model, columns_of(state, kept).mixture, part, prior, settings, sound)
-        kept = judge.kept(state, part)
+        state = level.climb(level.resumed(columns_of(state, kept), before, part), part)
+        kept, before = judge.kept(state, part), part
         problem.tell("EM", 0, kept.size)
-    return columns_of(state, kept).mixture
+    return level.resumed(columns_of(state, kept), before, rows)
 
 
 def _levels(rows: Rows, n_sample: int) -> list[int]:
@@ -81,29 +87,65 @@ def _levels(rows: Rows, n_sample: int) -> list[int]:
     return out[::-1]
 
 
-def _climb_sample(
-    model, start: Mixture, sample, prior, settings: Settings, sound: Sound
-) -> tuple[Climb, Rows]:
-    """All starts on the sample: in single precision, then in double the ones it is not fit for."""
-    single = make_rows(sample[0], model.structure, sample[1], dtype="float32")
-    state = _climb_level(model, start, single, prior, settings, sound)
-    condition = _condition(state.mixture)
-    doubtful = np.flatnonzero(~(condition < CONDITION))
-    if doubtful.size:
-        # From the start again where single precision broke down, else from where it led.
-        again = _choose(np.isfinite(condition), state.mixture, start).at_draws(doubtful)
-        double = make_rows(sample[0], model.structure, sample[1])
-        state = put_columns(state, _climb_level(model, again, double, prior, settings, sound), doubtful)
-    return state, single
+class _Level(NamedTuple):
+    """How starts climb a part of the rows."""
 
+    model: FiniteMixture
+    prior: FiniteMixture | None
+    settings: Settings
+    sound: Sound
 
-def _climb_level(model, start: Mixture, rows: Rows, prior, settings: Settings, sound: Sound) -> Climb:
-    """Climb until little is left to gain, against what so few rows can tell."""
-    loose = _loosened(settings, rows)
-    margin = float(rows.total_weight) * 0.05  # no start within noise of the leader is lost on the way
-    race = [slice(0, start.means.shape[0])]
-    state, _ = climb(model.structure, rows, start, prior, loose, race, sound, lambda *_: None, margin)
-    return state
+    def climb(self, start: Mixture | Climb, rows: Rows) -> Climb:
+        """Until little is left to gain, against what so few rows can tell."""
+        loose = _loosened(self.settings, rows)
+        margin = float(rows.total_weight) * 0.05  # no start within noise of the leader is lost on the way
+        n = (start if isinstance(start, Mixture) else start.mixture).means.shape[0]
+        structure, nobody = self.model.structure, lambda *_: None
+        state, _ = climb(structure, rows, start, self.prior, loose, [slice(0, n)], self.sound, nobody, margin)
+        return state
+
+    def resumed(self, state: Climb, before: Rows, rows: Rows) -> Climb:
+        """Columns that climbed some rows, to go on with others."""
+        return resumed(state, rows.total_weight, before.total_weight)
+
+    def climb_sample(
+        self, start: Mixture, sample: tuple[NDArray, NDArray], single: Rows, judge: _Judge
+    ) -> Climb:
+        """On part of the sample, then all of it: in single precision, and in double where that is not fit."""
+        structure = self.model.structure
+        going: Mixture | Climb = start
+        few = -(-enough_rows(self.model, start.n_features) // single.blocks.shape[-1])
+        if 2 * few <= int(single.used):
+            young = first_blocks(structure, single, few)
+            state = self.climb(start, young)
+            kept = np.union1d(judge.kept(state, young), np.flatnonzero(self._doubtful(state, young)))
+            start = start.at_draws(kept)
+            going = self._resumed_where_finite(columns_of(state, kept), start, young, single)
+        state = self.climb(going, single)
+        doubtful = np.flatnonzero(self._doubtful(state, single))
+        if doubtful.size:
+            double = make_rows(sample[0], structure, sample[1])
+            again = self._resumed_where_finite(
+                columns_of(state, doubtful), start.at_draws(doubtful), single, double
+            )
+            state = put_columns(state, self.climb(again, double), doubtful)
+        return state
+
+    def _resumed_where_finite(self, state: Climb, start: Mixture, before: Rows, rows: Rows) -> Climb:
+        """Columns resumed; from the start again where single precision broke down."""
+        finite = np.flatnonzero(np.isfinite(_condition(state.mixture)) & np.isfinite(state.objective))
+        fresh = initial(start, state.here.shape[-1])
+        if not finite.size:
+            return fresh
+        return put_columns(fresh, self.resumed(columns_of(state, finite), before, rows), finite)
+
+    def _doubtful(self, state: Climb, rows: Rows) -> NDArray[np.bool_]:
+        """Columns that single precision may have misjudged: ill-conditioned, and not hopeless all the same."""
+        trusted = _condition(state.mixture) < CONDITION
+        fit = trusted & np.isfinite(state.objective) & self.sound(state.mixture)
+        leader = np.max(np.where(fit, state.objective, -np.inf))
+        behind = state.objective + MISJUDGED * float(rows.total_weight) < leader
+        return ~trusted & ~((state.status == RETIRED) & behind)
 
 
 def _loosened(settings: Settings, rows: Rows) -> Settings:
@@ -113,18 +155,6 @@ def _loosened(settings: Settings, rows: Rows) -> Settings:
 def _count(rows: Rows) -> int:
     """Rows of positive weight."""
     return int(np.count_nonzero(rows.weights[: int(rows.used)]))
-
-
-def _choose(mask: NDArray[np.bool_], one: Mixture, other: Mixture) -> Mixture:
-    def choose(a: NDArray, b: NDArray) -> NDArray:
-        return np.where(mask.reshape(-1, *[1] * (a.ndim - 1)), a, b)
-
-    return Mixture(
-        one.structure,
-        choose(one.log_weights, other.log_weights),
-        choose(one.means, other.means),
-        choose(one.covariances, other.covariances),
-    )
 
 
 def _condition(mixtures: Mixture) -> NDArray[np.float64]:

@@ -92,6 +92,21 @@ def initial(start: Mixture, n_statistics: int) -> Climb:
     )
 
 
+def resumed(state: Climb, weight: Array, before: Array) -> Climb:
+    """Host state of columns that go on to other rows of total ``weight``, after some of total ``before``.
+
+    Where EM is slow hardly depends on the sample, so what a column remembers of its last steps goes along: it leaps
+    from its second evaluation on.
+    """
+    factor = np.asarray(weight / before)
+    return initial(state.mixture, state.here.shape[-1])._replace(
+        steps=factor * state.steps,
+        changes=factor * state.changes,
+        longest=state.longest,
+        slowest=state.slowest,
+    )
+
+
 def chunk_of_steps(
     structure: Structure, rows: Rows, state: Climb, prior: FiniteMixture | None, settings: Settings
 ) -> tuple[Climb, Array]:
@@ -131,6 +146,7 @@ def evaluate(structure: Structure, rows: Rows, state: Climb, prior: FiniteMixtur
     steps, changes = leap.remember(
         state.steps, state.changes, state.here - state.before, residual - state.residual, state.n_steps >= 2
     )
+    experienced = jnp.any(state.changes != 0.0, axis=(-3, -2, -1))
     ahead = leap.extrapolate(values, residual, steps, changes, state.longest)
     slowest = jnp.maximum(ahead.slowness, FORGET * state.slowest)
     leaping = (
@@ -139,7 +155,7 @@ def evaluate(structure: Structure, rows: Rows, state: Climb, prior: FiniteMixtur
         & (leaving | (state.settled == 0))
         & ahead.possible
         & settings.accelerate
-        & (state.n_steps >= PLAIN_STEPS)
+        & (state.n_steps >= jnp.where(experienced, 1, PLAIN_STEPS))
     )
     target = jnp.where(columns(leaping, values), ahead.target, values)
     target = jnp.where(columns(failed, values), state.before + state.residual, target)
@@ -157,8 +173,9 @@ def evaluate(structure: Structure, rows: Rows, state: Climb, prior: FiniteMixtur
         here=target,
         before=_keep(kept, state.here, state.before),
         residual=_keep(kept, residual, state.residual),
-        steps=_keep(kept, steps, 0.0 * steps),  # what a failed leap was built on is forgotten
-        changes=_keep(kept, changes, 0.0 * changes),
+        # What a failed leap was built on is forgotten; what a column at rest knows is kept for other rows.
+        steps=_keep(kept, steps, _keep(failed, 0.0 * steps, state.steps)),
+        changes=_keep(kept, changes, _keep(failed, 0.0 * changes, state.changes)),
         objective=jnp.where(kept, objective, state.objective),
         longest=leap.trust(state.longest, ahead, leaping, failed),
         slowest=jnp.where(kept, slowest, state.slowest),
