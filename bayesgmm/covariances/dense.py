@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -46,6 +48,12 @@ def invert(matrix: Float[Array, "*lead d d"]) -> Precision:
 
 def vech_indices(n_features: int) -> tuple[np.ndarray, np.ndarray]:
     """Row and column of each entry of the upper triangle."""
+    i, j = _triangle(n_features)
+    return i.copy(), j.copy()  # JAX remembers what it was given by identity, also from another precision
+
+
+@functools.cache
+def _triangle(n_features: int) -> tuple[np.ndarray, np.ndarray]:
     return np.triu_indices(n_features)
 
 

@@ -125,7 +125,7 @@ def mixtures_from_responsibilities(structure, rows, responsibilities, shrink: bo
     """One M-step from weighted responsibilities (C, K, n)."""
     d = rows.shape[1]
     phi = structure.features(rows.T)
-    shared_total = structure.shared_features(rows.T) @ responsibilities[0].sum(axis=0)
+    shared_total = responsibilities.sum(axis=1) @ structure.shared_features(rows.T).T
     moments = structure.moments(responsibilities @ phi.T, shared_total, d)
     k = moments.counts.shape[-1]
     nothing = Moments(np.zeros(()), np.zeros(()), np.zeros(()))

@@ -100,9 +100,11 @@ def candidates(mixture: Mixture, rows: NDArray[np.float64], rng: np.random.Gener
     total = _n_candidates(_n_used(mixture))
     n_moved = total - SHAKEN if triples else 0
     chosen = rng.permutation(np.resize(rng.permutation(len(triples)), n_moved)) if triples else []
-    out = [_split_merged(mixture, *triples[i], rng) for i in chosen]
-    out += [_shaken(mixture.structure, rows, responsibilities, rng) for _ in range(total - n_moved)]
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *out)
+    moved = [_split_merged(mixture, *triples[i], rng) for i in chosen]
+    shaken = _shaken(mixture.structure, rows, responsibilities, total - n_moved, rng)
+    return jax.tree.map(
+        lambda some, *one: np.concatenate([np.stack(one), some]) if one else some, shaken, *moved
+    )
 
 
 def _responsibilities(mixture: Mixture, rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -126,13 +128,13 @@ def _shaken(
     structure: Structure,
     rows: NDArray[np.float64],
     responsibilities: NDArray[np.float64],
+    count: int,
     rng: np.random.Generator,
 ) -> Mixture:
-    """One M-step from part of the rows alone."""
-    part = rng.random(len(rows)) < rng.choice(PARTS)
-    part[rng.integers(len(rows))] = True
-    shaken = mixtures_from_responsibilities(structure, rows, (responsibilities * part)[None], shrink=True)
-    return jax.tree.map(lambda leaf: leaf[0], shaken)
+    """One M-step each (count, K) from part of the rows alone."""
+    part = rng.random((count, len(rows))) < rng.choice(PARTS, count)[:, None]
+    part[np.arange(count), rng.integers(len(rows), size=count)] = True
+    return mixtures_from_responsibilities(structure, rows, responsibilities * part[:, None], shrink=True)
 
 
 def _split_merged(mixture: Mixture, i: int, j: int, split: int, rng: np.random.Generator) -> Mixture:
