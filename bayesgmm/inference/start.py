@@ -85,8 +85,11 @@ def sample_size(model: FiniteMixture, n_features: int) -> int:
 
 
 def enough_rows(model: FiniteMixture, n_features: int) -> int:
-    """Rows to make starts from and to climb first: so that a component of a fortieth of its share is no spike."""
-    return max(FEW, 40 * model.n_components * model.structure.rows_needed(n_features))
+    """Rows to make starts from and to climb first: so that a component of a hundredth of its share is no spike.
+
+    Fewer lose optima: a small sample's surface has more of them, and a start that has climbed one stays there.
+    """
+    return max(FEW, 100 * model.n_components * model.structure.rows_needed(n_features))
 
 
 def thinned(

@@ -1,13 +1,14 @@
 """HMC, NUTS and Gibbs against the usual NumPyro program started cold: effective draws per processor second.
 
     taskset -c 0 env XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" OMP_NUM_THREADS=1 \\
-        python tests/benchmarks/bench_sampling.py [--seeds 5] [--only faithful] [--prior niw]
+        python tests/benchmarks/bench_sampling.py [--seeds 5] [--only faithful] [--prior niw] [--sides HMC NUTS]
 
 One posterior, float64 on both sides, 4 chains; the cold program has 1000 warm-up steps and 1000 draws a chain and is
 written as its users write it (MixtureSameFamily of MultivariateNormal). Sides alternate, seed by seed. Effective draws
 are the least bulk ESS over all relabelled parameters and the log-likelihood; a cold run whose R-hat of the
 log-likelihood exceeds 1.05 counts as stuck and is left out of its side's median. Compile time is apart: every side runs
-once before it is timed. Ours are timed from the rows to the last draw: EM and the warm start are in, scoring is not.
+once before it is timed, the cold program one chain, which can take minutes. Ours are timed from the rows to the last
+draw: EM and the warm start are in, scoring is not.
 
 Priors: ``lkj`` (normal means, half-normal scales, LKJ correlations) and ``niw``, the conjugate one that Gibbs needs.
 """
@@ -30,6 +31,9 @@ from bayesgmm.models.components import NormalInverseWishart, NormalLKJ
 from bayesgmm.posterior.relabel import relabel
 
 PRIORS = {"lkj": NormalLKJ, "niw": NormalInverseWishart}
+SIDES = ("cold", "HMC", "NUTS", "Gibbs")
+STUCK = 1.05  # R-hat of the log-likelihood from which a run counts as stuck
+SLOW = 60.0  # processor seconds from which a single cold chain is told of
 
 
 def overlapping(n=2000, d=5, k=5, seed=3):
@@ -87,30 +91,44 @@ def cold_program(model):
 
 
 class Cold:
-    """The usual program, one sampler whose second run compiles nothing."""
+    """The usual program, chain after chain.
+
+    ``MCMC.run`` without a progress bar compiles its loop at every call and for every sequential chain (NumPyro 0.22),
+    which costs more than sampling does; within a ``jax.jit``, as NumPyro's own examples run chains, it compiles once.
+    """
 
     def __init__(self, x, model):
         self.x, self.model = x, jax.tree.map(jnp.asarray, model)
-        self.mcmc = MCMC(
-            ColdNUTS(cold_program(self.model)),
-            num_warmup=1000,
-            num_samples=1000,
-            num_chains=4,
-            chain_method="sequential",
-            progress_bar=False,
-        )
+        program = cold_program(self.model)
+
+        @jax.jit
+        def chain(key, x):
+            mcmc = MCMC(ColdNUTS(program), num_warmup=1000, num_samples=1000, progress_bar=False)
+            mcmc.run(key, x)
+            return mcmc.get_samples()
+
+        self.chain = chain
+
+    def compile(self):
+        self._draw(1000, 1)
 
     def __call__(self, seed):
-        with jax.enable_x64(True):
-            self.mcmc.run(jax.random.key(seed), jnp.asarray(self.x))
-            drawn = {n: np.asarray(v) for n, v in self.mcmc.get_samples(group_by_chain=True).items()}
-        mixture = bg.Mixture(
-            self.model.structure,
-            np.log(drawn["weights"]).reshape(4000, -1),
-            drawn["means"].reshape(4000, *drawn["means"].shape[2:]),
-            drawn["covariances"].reshape(4000, *drawn["covariances"].shape[2:]),
+        drawn = self._draw(seed, 4)
+        return bg.Mixture(
+            self.model.structure, np.log(drawn["weights"]), drawn["means"], drawn["covariances"]
         )
-        return mixture
+
+    def _draw(self, seed, n_chains):
+        """Draws of the sites (chains * 1000, ...)."""
+        drawn = []
+        with jax.enable_x64(True):
+            for key in jax.random.split(jax.random.key(seed), 4)[:n_chains]:
+                began = time.process_time()
+                drawn.append(jax.tree.map(np.asarray, self.chain(key, jnp.asarray(self.x))))
+                seconds = time.process_time() - began
+                if seconds > SLOW:
+                    print(f"    cold chain {len(drawn)} of {n_chains}: {seconds:.1f} s", flush=True)
+        return {name: np.concatenate([one[name] for one in drawn]) for name in drawn[0]}
 
 
 class Ours:
@@ -118,6 +136,9 @@ class Ours:
 
     def __init__(self, x, model, engine):
         self.x, self.model, self.engine = x, model, engine
+
+    def compile(self):
+        self(1000)
 
     def __call__(self, seed):
         return bg.fit(self.x, self.model, self.engine, random_state=seed)
@@ -139,53 +160,59 @@ def quality(x, draws):
 
 
 def measure(x, side, seed):
-    """Effective draws, processor seconds, R-hat. Scoring of ours is taken out of the processor time by its share."""
+    """Effective draws, R-hat, processor seconds. Scoring of ours is taken out of the processor time by its share."""
     began = time.process_time()
     result = side(seed)
     seconds = time.process_time() - began
     if isinstance(result, bg.Posterior):
         phases = result.seconds
         seconds *= 1.0 - phases["relabel and score"] / sum(phases.values())
-        return *quality(x, result.restore(result.draws)), seconds
+        result = result.restore(result.draws)
+    elif isinstance(result, tuple):  # a side in another process, which tells its own time
+        result, seconds = result
     return *quality(x, result), seconds
 
 
-def run(name, prior, seeds):
-    rows, k = CASES[name]
-    x = rows()
-    model = models.finite_mixture(k, components=PRIORS[prior]())
-    sides = {
-        "cold": Cold(x, model.resolve(x)),
-        "HMC": Ours(x, model, bg.HMC()),
-        "NUTS": Ours(x, model, bg.NUTS()),
-    }
-    if prior == "niw":
-        sides["Gibbs"] = Ours(x, model, bg.Gibbs())
+def report(title, found, compiling):
+    """One line a side: the median rate of the runs that were not stuck, against the first side's."""
+    base = None
+    for label, runs in found.items():
+        kept = [ess / seconds for ess, r_hat, seconds in runs if r_hat < STUCK]
+        rate = float(np.median(kept)) if kept else float("nan")
+        base = (label, rate) if base is None else base
+        print(
+            f"{title} {label:6} {rate:9.1f} effective draws a processor second, {rate / base[1]:6.2f} times {base[0]}; "
+            f"stuck {len(runs) - len(kept)} of {len(runs)}; first run, compiling included, {compiling[label]:.1f} s",
+            flush=True,
+        )
+
+
+def alternate(title, x, sides, seeds):
+    """Run the sides in turn, seed by seed, and report."""
     compiling = {}
     for label, side in sides.items():
         began = time.process_time()
-        side(1000)
-        compiling[label] = time.process_time() - began
+        compiling[label] = side.compile() or time.process_time() - began
     found = {label: [] for label in sides}
     for seed in range(seeds):
         for label, side in sides.items():
-            found[label].append(measure(x, side, seed))
-            ess, r_hat, seconds = found[label][-1]
+            ess, r_hat, seconds = measure(x, side, seed)
+            found[label].append((ess, r_hat, seconds))
             print(
-                f"  {name} {prior} seed {seed} {label}: ess {ess:.0f}, R-hat {r_hat:.3f}, {seconds:.2f} s",
+                f"  {title} seed {seed} {label}: ess {ess:.0f}, R-hat {r_hat:.3f}, {seconds:.2f} s",
                 flush=True,
             )
-    base = None
-    for label, runs in found.items():
-        kept = [(e, s) for e, r, s in runs if r < 1.05]
-        rate = float(np.median([e / s for e, s in kept])) if kept else float("nan")
-        base = rate if base is None else base
-        stuck = len(runs) - len(kept)
-        print(
-            f"{name:12} {prior} {label:6} {rate:9.1f} effective draws a processor second, {rate / base:6.1f} times "
-            f"cold; stuck {stuck} of {len(runs)}; first run, compiling included, {compiling[label]:.1f} s",
-            flush=True,
-        )
+    report(title, found, compiling)
+
+
+def run(name, prior, seeds, labels):
+    rows, k = CASES[name]
+    x = rows()
+    model = models.finite_mixture(k, components=PRIORS[prior]())
+    makers = {label: lambda label=label: Ours(x, model, getattr(bg, label)()) for label in SIDES[1:]}
+    makers["cold"] = lambda: Cold(x, model.resolve(x))
+    chosen = [label for label in SIDES if label in labels and (label != "Gibbs" or prior == "niw")]
+    alternate(f"{name:12} {prior}", x, {label: makers[label]() for label in chosen}, seeds)
 
 
 if __name__ == "__main__":
@@ -193,8 +220,9 @@ if __name__ == "__main__":
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", choices=CASES)
     parser.add_argument("--prior", choices=PRIORS)
+    parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES)
     given = parser.parse_args()
     print(f"jax {jax.__version__}, numpyro {numpyro.__version__}, {jax.devices()[0].platform}, float64")
     for case in CASES if given.only is None else [given.only]:
-        for chosen in PRIORS if given.prior is None else [given.prior]:
-            run(case, chosen, given.seeds)
+        for prior in PRIORS if given.prior is None else [given.prior]:
+            run(case, prior, given.seeds, given.sides)
