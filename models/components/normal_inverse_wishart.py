@@ -16,6 +16,8 @@ from bayesgmm.covariances import Array, Moments, Precision, PseudoMoments, Struc
 from bayesgmm.covariances.structure import LOG_2PI
 from bayesgmm.models.components.component_prior import ComponentPrior, DataMoments, as_vector, check_numbers
 
+SINGULAR = 1e-13  # least eigenvalue of a correlation matrix that rounding leaves of zero
+
 
 class NormalInverseWishart(ComponentPrior):
     r"""Conjugate prior of Gaussian components.
@@ -115,7 +117,13 @@ class NormalInverseWishart(ComponentPrior):
     # ---- CAVI
 
     def check_cavi(self):
-        """Conjugate."""
+        """Conjugate; but the scale that the data give is singular where the rows do not span the features."""
+        if np.ndim(self.scale) == 2 and _least_eigenvalue(np.asarray(self.scale)) < SINGULAR:
+            raise ValueError(
+                "Expected rows that span the features, since the default scale of the prior is their covariance, which "
+                "is singular here (no more rows than features, or features that depend on each other). Give "
+                "NormalInverseWishart(scale=...) a definite one, drop features, or use covariance_type='diag'."
+            )
 
     def expected_natural(self, structure, log_weights, moments):
         """E[log N] is that of a Gaussian at the expected precision, less D / (2 counts) (Bishop 2006, 10.64)."""
@@ -218,6 +226,12 @@ def _scale(structure: Structure, scale, n_features: int) -> Array:
     raise ValueError(
         f"Expected scale of shape {(n_features, n_features)} or {own} for {structure.name}; got {scale.shape}."
     )
+
+
+def _least_eigenvalue(scale: np.ndarray) -> float:
+    """The least eigenvalue of the scale matrix, as that of a correlation matrix: in no units."""
+    deviations = np.sqrt(np.diagonal(scale))
+    return float(np.linalg.eigvalsh(scale / np.outer(deviations, deviations))[0])
 
 
 def _check_definite(scale: Array) -> None:

@@ -396,6 +396,38 @@ def test_starts_from_results_and_mixtures_of_fewer_components(rows):
     assert again.n_steps < labelled.n_steps
 
 
+@pytest.mark.parametrize("name", ["dirichlet_process", "random_concentration"])
+def test_its_own_result_goes_on_where_it_ended(rows, name):
+    """Also the concentration's own factor; the bound neither dips nor moves."""
+    model = MODELS[name]("full")
+    first = bg.fit(rows, model, bg.CAVI(), random_state=0)
+    again = bg.fit(rows, model, PLAIN, start=first)
+    assert again.n_steps <= 5
+    np.testing.assert_allclose(again.history, first.elbo, atol=1e-6)
+
+
+def test_leaps_lead_where_plain_passes_lead_in_fewer(rows):
+    start = bg.fit(rows, models.finite_mixture(3), bg.EM(n_init=2, moves=0), random_state=0).predict()
+    leaping, plain = (
+        bg.fit(rows, process(), bg.CAVI(moves=0, accelerate=a), start=start) for a in (True, False)
+    )
+    np.testing.assert_allclose(leaping.elbo, plain.elbo, atol=1e-6)
+    assert leaping.n_steps < plain.n_steps
+
+
+@pytest.mark.slow
+def test_rows_in_parts_come_together_for_leaps(monkeypatch):
+    """Past PARTED_LAPS the parts are one: the bound still never falls, and ends as high as with one part throughout."""
+    x, start = three_gaussians(900, 3), np.random.default_rng(2).integers(SLOTS, size=900)
+    monkeypatch.setattr(searching, "CHUNK_WORK", 0)  # a look from the host every four laps
+    whole = bg.fit(x, process(), PLAIN, start=start)
+    monkeypatch.setattr(searching, "PARTED_WORK", 100)
+    parted = bg.fit(x, process(), PLAIN, start=start)
+    assert parted.n_steps > searching.PARTED_LAPS
+    assert np.diff(parted.history).min() > -1e-9 * abs(parted.elbo)
+    assert parted.status.ok and parted.elbo > whole.elbo - 5.0
+
+
 @pytest.mark.parametrize("structure", mostly_slow(["full", "spherical"], ["full"]))
 def test_units_change_nothing_but_the_units(rows, structure):
     """ELBO by the Jacobian, densities likewise, counts not at all."""
@@ -561,11 +593,29 @@ def test_what_has_no_closed_form_is_refused_with_a_remedy(rows, model, words):
 
 
 @pytest.mark.parametrize(
-    "given", [{"n_init": 0}, {"tol": -1.0}, {"max_steps": 0}, {"moves": True}, {"num_samples": 1}]
+    "given",
+    [{"n_init": 0}, {"tol": -1.0}, {"max_steps": 0}, {"moves": True}, {"num_samples": 1}],
 )
 def test_settings_are_checked(given):
     with pytest.raises(ValueError, match=next(iter(given))):
         bg.CAVI(**given)
+
+
+@pytest.mark.parametrize("structure", ["full", "tied"])
+def test_no_more_rows_than_features_are_refused(structure):
+    """Their covariance, the default scale, is singular: bounds there were noise that depended on the rows' order."""
+    x = np.random.default_rng(0).standard_normal((4, 4))
+    with pytest.raises(ValueError, match="span the features"):
+        bg.fit(x, process(structure), bg.CAVI())
+    scale = NormalInverseWishart(scale=np.eye(4))
+    assert bg.fit(x, process(structure, components=scale), PLAIN, start=np.zeros(4, int)).status.ok
+
+
+def test_every_pass_counts(rows):
+    """Also those of leaps that were taken back: they leave the bound where it was."""
+    start = np.random.default_rng(0).integers(SLOTS, size=len(rows))
+    short = bg.fit(rows, process(), bg.CAVI(moves=0, tol=0.0, max_steps=12), start=start)
+    assert len(short.history) == short.n_steps == 12
 
 
 def test_few_steps_are_said_to_be_few(rows):

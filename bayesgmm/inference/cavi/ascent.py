@@ -54,15 +54,16 @@ def advance(
 
     def body(carry: Any) -> Any:
         i, state, history = carry
-        state, kept = step(model, rows, state, settings)
-        return i + 1, state, history.at[i].set(jnp.where(kept, state.elbo, jnp.nan))
+        running = state.status == RUNNING
+        state = step(model, rows, state, settings)
+        return i + 1, state, history.at[i].set(jnp.where(running, state.elbo, jnp.nan))
 
     _, state, history = lax.while_loop(going, body, (0, state, history))
     return state, history
 
 
-def step(model: FiniteMixture, rows: Rows, old: Ascent, settings: Settings) -> tuple[Ascent, Array]:
-    """A lap of every running column, judged, and where the next one begins; and which columns' laps are kept."""
+def step(model: FiniteMixture, rows: Rows, old: Ascent, settings: Settings) -> Ascent:
+    """A lap of every running column, judged, and where the next one begins."""
     new = lap(model, rows, old, settings.reorder)
     running, sound = old.status == RUNNING, jnp.isfinite(new.elbo)
     noise = NOISE * jnp.finfo(new.elbo.dtype).eps * (jnp.abs(new.elbo) + rows.total_weight)
@@ -77,13 +78,20 @@ def step(model: FiniteMixture, rows: Rows, old: Ascent, settings: Settings) -> t
     remaining = jnp.where(old.n_steps >= 1, remaining, jnp.inf)
     remaining = jnp.where(jnp.abs(gain) <= noise, 0.0, remaining)
     new = new._replace(natural=natural, here=target, gain=gain, remaining=remaining)
-    back = old._replace(natural=natural, here=target, steps=0.0 * old.steps, changes=0.0 * old.changes)
-    state = choose(kept, _judged(old, new, rows, settings), choose(failed, back, old))
+    taken_back = old._replace(
+        natural=natural,
+        here=target,
+        steps=0.0 * old.steps,
+        changes=0.0 * old.changes,
+        n_steps=old.n_steps + 1,
+        status=jnp.where(old.n_steps + 1 >= settings.max_steps, MAX_STEPS, old.status),
+    )
+    state = choose(kept, _judged(old, new, rows, settings), choose(failed, taken_back, old))
     return state._replace(
         on_trial=leaping & (state.status == RUNNING),
         longest=leap.trust(old.longest, ahead, leaping, failed),
         status=jnp.where(running & ~sound & ~failed, NON_FINITE, state.status),
-    ), kept
+    )
 
 
 def _leaping(old: Ascent, new: Ascent, may: Array) -> tuple[Ascent, Leap, Array]:

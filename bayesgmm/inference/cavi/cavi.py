@@ -17,7 +17,7 @@ from bayesgmm.covariances import Natural
 from bayesgmm.inference import start as starting
 from bayesgmm.inference.cavi.proposals import occupied
 from bayesgmm.inference.cavi.search import Place, Task, one_lap, search
-from bayesgmm.inference.cavi.starts import first_naturals, found_naturals
+from bayesgmm.inference.cavi.starts import first_factor, first_naturals, found_naturals
 from bayesgmm.inference.cavi.state import CONVERGED, INTERRUPTED
 from bayesgmm.inference.em.result import Status
 from bayesgmm.inference.problem import Problem
@@ -63,6 +63,8 @@ class CAVI:
             value = getattr(self, name)
             if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
                 raise ValueError(f"Expected {name} to be an integer of at least {least}; got {value!r}.")
+        if not isinstance(self.accelerate, bool | np.bool_):
+            raise ValueError(f"Expected accelerate to be True or False; got {self.accelerate!r}.")
         number = isinstance(self.tol, int | float | np.number) and not isinstance(self.tol, bool)
         if not (number and np.isfinite(self.tol) and self.tol >= 0):
             raise ValueError(f"Expected tol to be a finite number of at least 0; got {self.tol!r}.")
@@ -89,7 +91,11 @@ class CAVI:
 
     def _task(self, problem: Problem, model: FiniteMixture, rows: Rows, tol: float, n_starts: int) -> Task:
         together = TOGETHER if self.moves else min(n_starts, STARTS_TOGETHER)
-        return Task(model, rows, tol, self.max_steps, self.moves > 0, self.accelerate, together, problem.tell)
+        factor, settings = (
+            first_factor(problem, model),
+            (tol, self.max_steps, self.moves > 0, self.accelerate),
+        )
+        return Task(model, rows, factor, *settings, together, problem.tell)
 
     def _start(
         self, problem: Problem, model: FiniteMixture, sample: Any, rng: np.random.Generator

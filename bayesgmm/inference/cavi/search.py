@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from bayesgmm.covariances import Natural
 from bayesgmm.inference.cavi.ascent import advance
 from bayesgmm.inference.cavi.proposals import proposals
-from bayesgmm.inference.cavi.state import CHUNK, INTERRUPTED, NON_FINITE, RUNNING, Ascent, Settings, initial
+from bayesgmm.inference.cavi.state import (
+    CHUNK,
+    INTERRUPTED,
+    NON_FINITE,
+    RUNNING,
+    Ascent,
+    Settings,
+    in_one_part,
+    initial,
+)
 from bayesgmm.models import FiniteMixture
 from bayesgmm.row_blocks import Rows
 
@@ -25,6 +34,9 @@ CHUNK_WORK = 50_000_000  # rows x slots of a chunk of laps
 GROUPS = {5_000: 16, 40_000: 8, 200_000: 4}
 PARTS = 8  # of the rows, where
 PARTED_WORK = 1_000_000  # rows x slots are so many: then q follows every part, not every lap
+PARTED_LAPS = (
+    24  # after so many leaps along what is slow do more, and those move all rows' statistics at once
+)
 GAIN = 1e-2  # nats by which a proposal must be better: far above what rounding and stopping leave
 
 Tell = Callable[[str, int, int], None]
@@ -40,10 +52,14 @@ class Place(NamedTuple):
 
 
 class Task(NamedTuple):
-    """What does not change while searching. ``together``: columns of one program, at most."""
+    """What does not change while searching.
+
+    ``factor``: q of the weights' hyperparameters to begin with. ``together``: columns of one program, at most.
+    """
 
     model: FiniteMixture
     rows: Rows
+    factor: dict[str, Any]
     tol: float
     max_steps: int
     reorder: bool
@@ -123,7 +139,7 @@ def _climb_group(task: Task, start: Natural, size: int, floor: float) -> list[tu
     """Columns (at most ``size``) climbed together, padded with columns at rest."""
     n = start.eta.shape[0]
     parts = PARTS if _work(task) > PARTED_WORK else 1
-    state = initial(_columns(start, np.resize(np.arange(n), size)), task.model.weights.first_factor(), parts)
+    state = initial(_columns(start, np.resize(np.arange(n), size)), task.factor, parts)
     state.status[n:] = NON_FINITE
     settings = Settings(
         np.asarray(task.tol),
@@ -136,6 +152,8 @@ def _climb_group(task: Task, start: Natural, size: int, floor: float) -> list[tu
     history: list[list[float]] = [[] for _ in range(n)]
     try:
         while np.any(state.status == RUNNING):
+            if task.accelerate and state.n_steps.max() >= PARTED_LAPS:
+                state = in_one_part(state)
             state, chunk = advance(task.model, task.rows, state, settings)
             for column, values in zip(history, chunk.T, strict=False):
                 column.extend(values[np.isfinite(values)].tolist())

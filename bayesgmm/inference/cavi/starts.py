@@ -6,7 +6,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.covariances import Natural
+from bayesgmm.covariances import Array, Natural
 from bayesgmm.inference.cavi.lap import naturals
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.start import Trees, labels_to_one_hot, start_labels
@@ -23,12 +23,20 @@ def first_naturals(problem: Problem, model: FiniteMixture) -> Natural:
     """
     if _ended_here(problem):
         factors, d = problem.start.factors, problem.observed.n_features
-        return naturals(model, factors.total, factors.values[None], model.weights.first_factor(), d)
+        return naturals(model, factors.total, factors.values[None], first_factor(problem, model), d)
     if problem.starts_from_labels:
         return naturals_of_labels(model, problem.rows, problem.sample_weight, [problem.start_labels()])
     with np.errstate(invalid="ignore"):  # an absent slot has log weight -inf
         natural = problem.start_mixture(spare=True).natural()
     return jax.tree.map(lambda leaf: np.asarray(leaf)[None], natural)
+
+
+def first_factor(problem: Problem, model: FiniteMixture) -> dict[str, Array]:
+    """q of the weights' hyperparameters to begin with: that of the caller's start, where it goes on from there."""
+    own = model.weights.first_factor()
+    if not _ended_here(problem):
+        return own
+    return {name: problem.start.factors.hyper.get(name, value) for name, value in own.items()}
 
 
 def _ended_here(problem: Problem) -> bool:

@@ -93,6 +93,11 @@ def initial(natural: Natural, factor: dict[str, Array], n_parts: int) -> Ascent:
     )
 
 
+def in_one_part(state: Ascent) -> Ascent:
+    """The same columns on the host, their rows no longer in parts."""
+    return state._replace(parts=state.values[:, None], entropies=state.entropies.sum(axis=1, keepdims=True))
+
+
 def choose(keep: Array, new: Any, old: Any) -> Any:
     """Columns of one state or of the other."""
     return jax.tree.map(lambda a, b: jnp.where(columns(keep, a), a, b), new, old)

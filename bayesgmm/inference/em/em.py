@@ -29,6 +29,7 @@ from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 from bayesgmm.row_blocks import Rows, make_rows
 
+SAME = 1e-9  # nats a row by which the same maximum, reached twice, differs
 RELATIVE_FLOOR = 1e-8  # default reg_covar, of each feature's variance: sd 1e-4 of the data's
 STATUS = {CONVERGED: Status.CONVERGED, MAX_STEPS: Status.MAX_STEPS, NON_FINITE: Status.NON_FINITE}
 
@@ -170,7 +171,9 @@ def _result(
     if not np.any(np.isfinite(objective)):
         raise FloatingPointError(Status.NON_FINITE.value)
     healthy = np.isfinite(objective) & without_spikes(final.mixture, problem)
-    best = int(np.argmax(np.where(healthy, objective, -np.inf) if healthy.any() else objective))
+    eligible = np.where(healthy, objective, -np.inf) if healthy.any() else objective
+    # The first of those that are one to rounding, so that rounding does not choose the order of the components.
+    best = int(np.argmax(eligible >= eligible.max() - SAME * problem.sample_weight.sum()))
     mixture = _sorted(jax.tree.map(lambda leaf: leaf[best], final.mixture), model.n_components)
     status = STATUS[int(final.status[best])]
     likelihood, posterior = problem.in_user_units(mixture, final.objective[best], engine.objective)
