@@ -42,7 +42,6 @@ ORACLE = {
     "finite,K=3,alpha=0.333333": finite(3, 1 / 3),
     "finite,K=5,alpha=1": finite(5),
     "DP,alpha=1.0": dirichlet_process(20, 1.0),
-    "DP,alpha=2.0": dirichlet_process(25, 2.0),
     "MFM,K~U{1..30},gamma=1": random_number(weights.uniform(30)),
     "MFM,K-1~Poisson(1),gamma=1": random_number(weights.shifted_poisson(1.0, 12)),
 }
@@ -56,7 +55,11 @@ MOVES = ("MFM,K~U{1..30},gamma=1",)
 @pytest.mark.parametrize(
     ("name", "moves"),
     [
-        *(pytest.param(n, False, marks=[] if n in QUICK else [pytest.mark.slow]) for n in ORACLE),
+        *(
+            pytest.param(n, False, marks=[] if n in QUICK else [pytest.mark.slow])
+            for n in ORACLE
+            if n not in MOVES
+        ),
         *(pytest.param(n, True, marks=pytest.mark.slow) for n in MOVES),
     ],
 )

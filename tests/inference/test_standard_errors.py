@@ -157,7 +157,9 @@ def test_weights_are_repetitions():
     for ours, theirs in zip(
         errors(weighted.standard_errors()), errors(repeated.standard_errors()), strict=True
     ):
-        assert ours == pytest.approx(theirs, rel=1e-8)
+        assert ours == pytest.approx(
+            theirs, rel=1e-7
+        )  # climbs end within the root of rounding of the maximum
 
 
 def test_components_in_another_order():

@@ -29,7 +29,7 @@ from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 from bayesgmm.row_blocks import Rows, make_rows
 
-SAME = 1e-9  # nats a row by which the same maximum, reached twice, differs
+SAME = 1e-12  # nats a row: what rounding makes of the same maximum reached twice
 RELATIVE_FLOOR = 1e-8  # default reg_covar, of each feature's variance: sd 1e-4 of the data's
 STATUS = {CONVERGED: Status.CONVERGED, MAX_STEPS: Status.MAX_STEPS, NON_FINITE: Status.NON_FINITE}
 
