@@ -122,7 +122,12 @@ def _judged(old: Ascent, new: Ascent, rows: Rows, settings: Settings) -> Ascent:
     """The new state with its status."""
     # Gains that shrink tell where the column will end, others at most how far it may come.
     hope = HOPE * jnp.maximum(new.gain, 0.0)
-    hope = jnp.where(new.gain < old.gain, jnp.minimum(4.0 * new.remaining, hope), hope)
+    factor = new.gain / old.gain
+    slowing = (factor > 0) & (factor < 1) & jnp.isfinite(old.gain)
+    # Of plain laps the gains have a geometric sum (Aitken; Boehning et al. 1994); leaps make them uneven.
+    geometric = 2.0 * new.gain * factor / jnp.where(slowing, 1.0 - factor, 1.0)
+    left = jnp.where(new.n_steps <= PLAIN_LAPS + 1, geometric, 4.0 * new.remaining)
+    hope = jnp.where(slowing, jnp.minimum(left, hope), hope)
     hopeless = (new.n_steps >= 3) & (new.elbo + hope < settings.floor)
     settled = jnp.where(new.remaining <= settings.tol * rows.total_weight, new.settled + 1, 0)
     status = jnp.where(new.n_steps >= settings.max_steps, MAX_STEPS, RUNNING)
