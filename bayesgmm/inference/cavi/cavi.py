@@ -91,11 +91,9 @@ class CAVI:
 
     def _task(self, problem: Problem, model: FiniteMixture, rows: Rows, tol: float, n_starts: int) -> Task:
         together = TOGETHER if self.moves else min(n_starts, STARTS_TOGETHER)
-        factor, settings = (
-            first_factor(problem, model),
-            (tol, self.max_steps, self.moves > 0, self.accelerate),
-        )
-        return Task(model, rows, factor, *settings, together, problem.tell)
+        factor = first_factor(problem, model)
+        limits = tol, self.max_steps, self.moves > 0, self.accelerate
+        return Task(model, rows, factor, *limits, together, problem.tell)
 
     def _start(
         self, problem: Problem, model: FiniteMixture, sample: Any, rng: np.random.Generator

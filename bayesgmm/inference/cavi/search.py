@@ -34,9 +34,7 @@ CHUNK_WORK = 50_000_000  # rows x slots of a chunk of laps
 GROUPS = {5_000: 16, 40_000: 8, 200_000: 4}
 PARTS = 8  # of the rows, where
 PARTED_WORK = 1_000_000  # rows x slots are so many: then q follows every part, not every lap
-PARTED_LAPS = (
-    24  # after so many leaps along what is slow do more, and those move all rows' statistics at once
-)
+PARTED_LAPS = 24  # then leaps do more along what is slow, and those move all rows' statistics at once
 GAIN = 1e-2  # nats by which a proposal must be better: far above what rounding and stopping leave
 
 Tell = Callable[[str, int, int], None]
