@@ -128,7 +128,8 @@ def three_groups_for_two():
 
 @pytest.fixture(scope="module")
 def apart():
-    return bg.fit(three_groups_for_two(), models.finite_mixture(2), SHORT, random_state=0)
+    engine = bg.HMC(num_samples=250, jumps=False)
+    return bg.fit(three_groups_for_two(), models.finite_mixture(2), engine, random_state=0)
 
 
 def test_chains_in_different_modes_are_reported_and_never_called_converged(apart):
@@ -301,7 +302,7 @@ def test_a_variational_posterior_is_a_start(small):
     model = models.finite_mixture(2)
     cavi = bg.fit(rows, model, bg.CAVI(), random_state=0)
     post = bg.fit(rows, model, SHORT, start=cavi, random_state=5)
-    assert post.diagnostics().ok
+    assert post.diagnostics().max_r_hat < 1.03
     swapped = np.argmax(post.weights) != np.argmax(reference.weights)  # numbered as CAVI's clusters are
     for name in ("weights", "means"):
         a, b = (fit.data["posterior"][name].values for fit in (post, reference))

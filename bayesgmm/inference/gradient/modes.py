@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bayesgmm.inference.em.degeneracy import without_spikes
 from bayesgmm.inference.em.em import EM, fit_columns
 from bayesgmm.inference.em.result import EMResult
-from bayesgmm.inference.gradient.empty_component import labels_without_each
+from bayesgmm.inference.gradient.empty_component import Emptied, labels_without_each
 from bayesgmm.inference.gradient.target import BATCH, Target, gradients
 from bayesgmm.inference.gradient.warm_start import Mode, find_mode
 from bayesgmm.inference.problem import Problem
@@ -94,9 +94,11 @@ def weights_of(modes: list[Mode]) -> NDArray[np.float64]:
     return mass / mass.sum()
 
 
-def share_of_emptied(modes: list[Mode], log_mass: float) -> float:
+def share_of_emptied(modes: list[Mode], emptied: Emptied | None) -> float:
     """Posterior share of the region with an empty component beside the modes, by Laplace's method."""
-    every = [mode.log_mass for mode in modes]
+    if emptied is None:
+        return 0.0
+    every, log_mass = [mode.log_mass for mode in modes], emptied.log_mass
     return float(np.exp(log_mass - np.logaddexp.reduce([log_mass, *every])))
 
 

@@ -15,7 +15,8 @@ from numpyro.infer.util import ParamInfo
 
 from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array
-from bayesgmm.inference.gradient.sampling import CHUNK, At, Kept, check_settings, sample_posterior
+from bayesgmm.inference.gradient.round import At, Kept
+from bayesgmm.inference.gradient.sampling import check_settings, sample_posterior
 from bayesgmm.inference.gradient.target import Chart, Target
 from bayesgmm.inference.problem import Problem
 from bayesgmm.posterior.posterior import Posterior
@@ -36,6 +37,8 @@ class NUTS:
     num_samples : draws a chain
     target_accept_prob : of the step-size adaptation
     max_tree_depth : a trajectory has at most ``2**max_tree_depth`` steps
+    jumps : whether chains also jump, where trajectories seldom cross between the posterior's modes or to where a
+        component is empty (``bayesgmm.inference.gradient.jumps``); for up to five components
     """
 
     num_chains: int = 4
@@ -43,6 +46,7 @@ class NUTS:
     num_samples: int = 1000
     target_accept_prob: float = 0.8
     max_tree_depth: int = 10
+    jumps: bool = True
 
     resumes: ClassVar[bool] = True
 
@@ -60,9 +64,19 @@ class NUTS:
         info = ParamInfo(*map(jnp.asarray, at))
         return _initial_states(self._static(), target, charts, info, keys, np.asarray(accept))
 
-    def advance(self, target: Target, charts: Chart, state: Any, done: int, accept: float, seed: int):
-        """CHUNK steps of every chain; NumPyro's state counts them itself."""
-        return _advance(self._static(), target, charts, state, np.asarray(accept))
+    def advance(
+        self, target: Target, charts: Chart, state: Any, steps: range, accept: float, seed: int
+    ) -> tuple[Any, Kept]:
+        """Some steps of every chain; NumPyro's state counts them itself."""
+        return _advance((*self._static(), len(steps)), target, charts, state, np.asarray(accept))
+
+    def standing(self, state: Any) -> At:
+        """Where the chains stand."""
+        return At(state.z, state.potential_energy, state.z_grad)
+
+    def moved(self, state: Any, at: At) -> Any:
+        """The state with the chains put elsewhere."""
+        return state._replace(z=at.u, potential_energy=at.potential, z_grad=at.slope)
 
     def _static(self) -> tuple[int, int]:
         return self.num_warmup, self.max_tree_depth
@@ -99,16 +113,16 @@ def _initial_states(static, target: Target, charts: Chart, at: ParamInfo, keys: 
 
 @compiled
 def _advance(static, target: Target, charts: Chart, states, accept: Array) -> tuple[Any, Kept]:
-    """CHUNK steps of every chain; the same program serves warm-up and sampling."""
+    """Some steps of every chain; the same program serves warm-up and sampling."""
 
     def one(chart: Chart, state: Any) -> tuple[Any, Kept]:
         at = ParamInfo(state.z, state.potential_energy, state.z_grad)
-        _, step = _kernels(static, target, chart, at, state.rng_key, accept)
+        _, step = _kernels(static[:2], target, chart, at, state.rng_key, accept)
 
         def body(state, _):
             state = step(state)
             kept = Kept(
-                state.z,
+                state.z,  # to be theta when all are there
                 -state.potential_energy,
                 state.energy,
                 state.num_steps,
@@ -118,7 +132,8 @@ def _advance(static, target: Target, charts: Chart, states, accept: Array) -> tu
             )
             return state, kept
 
-        return lax.scan(body, state, length=CHUNK)
+        return lax.scan(body, state, length=static[2])
 
     states, kept = jax.vmap(one)(charts, states)
-    return states, jax.tree.map(lambda a: jnp.swapaxes(a, 0, 1), kept)
+    kept = jax.tree.map(lambda a: jnp.swapaxes(a, 0, 1), kept)
+    return states, kept._replace(theta=charts.theta(kept.theta))

@@ -1,25 +1,21 @@
-"""What NUTS and HMC share: modes and metric from EM, dispersed chains, a second round where the first objects.
-
-An engine gives two functions, ``begin`` and ``advance``; everything about where chains start, how long they run and
-what is kept of them is here.
-"""
+"""What NUTS and HMC share: modes and metric from EM, dispersed chains, a second round where the first objects."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.covariances import Array
 from bayesgmm.float64 import in_float64, to_device
-from bayesgmm.inference.checkpoint import Checkpoint, Saved
-from bayesgmm.inference.chunks import Length, run_chunks
+from bayesgmm.inference.checkpoint import Checkpoint
 from bayesgmm.inference.clock import Clock
-from bayesgmm.inference.gradient.empty_component import log_mass_of_emptied
+from bayesgmm.inference.gradient.empty_component import Emptied, weigh_emptied
+from bayesgmm.inference.gradient.jumps import Jumps
+from bayesgmm.inference.gradient.labellings import Labellings
 from bayesgmm.inference.gradient.modes import (
     VISITED,
     allot,
@@ -30,7 +26,9 @@ from bayesgmm.inference.gradient.modes import (
     words_on_emptied,
     words_on_unvisited,
 )
-from bayesgmm.inference.gradient.target import Chart, Target, gradients, mixtures
+from bayesgmm.inference.gradient.regions import find_regions, words_on_jumps
+from bayesgmm.inference.gradient.round import At, Kept, Round
+from bayesgmm.inference.gradient.target import Chart, Target, mixtures
 from bayesgmm.inference.gradient.vi_start import starting_fit, starting_mode
 from bayesgmm.inference.gradient.warm_start import Mode, dispersed_starts
 from bayesgmm.inference.problem import Problem
@@ -38,52 +36,13 @@ from bayesgmm.posterior.assemble import assemble
 from bayesgmm.posterior.posterior import Posterior
 from bayesgmm.row_blocks import make_rows
 
-CHUNK = 50  # steps between two looks from the host
 OBJECTS = 1.05  # R-hat of the log joint from which a round is taken for the warm-up of another
 DIVERGENT = 0.005  # share of divergent transitions that does the same
-CAREFUL = 0.9  # least acceptance that the second round aims at
 SPREAD = 3.0  # mean square of whitened coordinates beyond which a chain is not about its mode
 
 
-class At(NamedTuple):
-    """Where chains stand: whitened coordinates (C, P), potential (C,), gradient (C, P)."""
-
-    u: Array
-    potential: Array
-    slope: Array
-
-
-class Kept(NamedTuple):
-    """What is kept of each step (steps, chains, ...)."""
-
-    u: Array
-    lp: Array
-    energy: Array
-    n_steps: Array
-    acceptance_rate: Array
-    diverging: Array
-    step_size: Array
-
-
-class Engine(Protocol):
-    """A gradient-based sampler."""
-
-    num_chains: int
-    num_warmup: int
-    num_samples: int
-    target_accept_prob: float
-
-    def begin(self, target: Target, charts: Chart, at: At, accept: float, seed: int) -> Any:
-        """The chains' first state."""
-
-    def advance(
-        self, target: Target, charts: Chart, state: Any, done: int, accept: float, seed: int
-    ) -> tuple[Any, Kept]:
-        """CHUNK steps of every chain from step ``done``."""
-
-
 def check_settings(engine: Any, least: Sequence[tuple[str, int]]) -> None:
-    """Refuse settings that are no integers of at least so much, or an acceptance outside (0, 1)."""
+    """Refuse settings that are no integers of at least so much, or an acceptance or jumps that make no sense."""
     for name, bound in least:
         value = getattr(engine, name)
         if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < bound:
@@ -91,6 +50,8 @@ def check_settings(engine: Any, least: Sequence[tuple[str, int]]) -> None:
     accept = engine.target_accept_prob
     if not isinstance(accept, float) or not 0 < accept < 1:
         raise ValueError(f"Expected target_accept_prob between 0 and 1; got {accept!r}.")
+    if not isinstance(engine.jumps, bool | np.bool_):
+        raise TypeError(f"Expected jumps to be True or False; got {engine.jumps!r}.")
 
 
 def sample_posterior(engine: Any, problem: Problem) -> Posterior:
@@ -118,33 +79,46 @@ def _sample(engine: Any, problem: Problem, fit, others, clock: Clock, checkpoint
     """Draws as mixtures (chains, draws, ...) in standardised units, the sampler's statistics, notes and words."""
     model = to_device(problem.standard_model())
     target, _ = Target.at(model, to_device(make_rows(problem.rows, model.structure)), fit)
-    if isinstance(
-        others, Posterior
-    ):  # of variational inference, say: its place and its metric, and no search
-        modes, emptied = [starting_mode(problem, target, others)], -np.inf
+    if isinstance(others, Posterior):  # of variational inference, say: its place and metric, and no search
+        modes, emptied = [starting_mode(problem, target, others)], None
     else:
         modes = find_modes(problem, target, fit, others)
-        emptied = log_mass_of_emptied(problem, target, fit)
+        emptied = weigh_emptied(problem, target, fit)
+    jumps = _jumps(problem, target, modes, emptied) if engine.jumps else None
     clock.lap("warm start")
-    kept, charts, remarks = _rounds(engine, problem, target, modes, emptied, clock, checkpoint)
-    theta = charts.centre[:, None] + np.einsum("cpq,csq->csp", charts.factor, kept.u)
-    flat = mixtures(target, theta.reshape(-1, theta.shape[-1]))
-    draws = jax.tree.map(lambda a: a.reshape(*theta.shape[:2], *a.shape[1:]), flat)
-    stats = {name: value for name, value in kept._asdict().items() if name != "u"}
+    if jumps is None:
+        kept, remarks = _rounds(engine, problem, target, modes, emptied, clock, checkpoint)
+    else:
+        kept, remarks = _jumping_round(engine, problem, target, modes, jumps, clock, checkpoint)
+    shape, p = kept.theta.shape[:2], kept.theta.shape[2]
+    flat = mixtures(target, kept.theta.reshape(-1, p))
+    draws = jax.tree.map(lambda a: a.reshape(*shape, *a.shape[1:]), flat)
+    stats = {name: value for name, value in kept._asdict().items() if name != "theta"}
     clock.lap("sampling")
-    return draws, stats, notes_on(modes, theta), remarks
+    return draws, stats, notes_on(modes, kept.theta), remarks
+
+
+def _begin(engine: Any, problem: Problem, target: Target, modes: list[Mode]) -> tuple[Any, Chart, At]:
+    """The mode (C,) in which each chain begins, its coordinates, and where it stands."""
+    began = allot(weights_of(modes), engine.num_chains)
+    charts = Chart(*(np.stack(part) for part in zip(*(modes[m].chart for m in began), strict=True)))
+    return began, charts, At(*dispersed_starts(target, charts, np.random.default_rng([problem.seed, 1])))
 
 
 def _rounds(
-    engine: Any, problem: Problem, target: Target, modes: list[Mode], emptied: float, clock, checkpoint
+    engine: Any,
+    problem: Problem,
+    target: Target,
+    modes: list[Mode],
+    emptied: Emptied | None,
+    clock,
+    checkpoint,
 ):
     """One round of sampling; where it objects, another with the metric that the first has learnt."""
-    emptied = share_of_emptied(modes, emptied)
-    began = allot(weights_of(modes), engine.num_chains)
-    charts = Chart(*(np.stack(part) for part in zip(*(modes[m].chart for m in began), strict=True)))
-    at = At(*dispersed_starts(target, charts, np.random.default_rng([problem.seed, 1])))
-    remarks = words_on_unvisited(modes, began) + words_on_emptied(emptied)
-    run = Round(engine, problem, target, charts, at, 0)
+    began, charts, at = _begin(engine, problem, target, modes)
+    share = share_of_emptied(modes, emptied)
+    remarks = words_on_unvisited(modes, began) + words_on_emptied(share)
+    run = Round(engine, problem, target, charts, at, 0, None)
     saved = None if checkpoint is None else checkpoint.load(run.begin(), Kept(*[0.0] * len(Kept._fields)))
     if saved is not None and saved.round == 1:
         run, remarks = run.careful(charts, at), saved.remarks
@@ -152,66 +126,35 @@ def _rounds(
         if checkpoint is not None:
             checkpoint.round, checkpoint.remarks = run.number, remarks
         charts, kept, words = run.sample(clock, checkpoint, saved)
-        objection = "" if words or run.number == 1 else _objection(charts, kept, emptied >= VISITED)
+        objection = "" if words or run.number == 1 else _objection(charts, kept, share >= VISITED)
         if not objection:
-            return kept, charts, remarks + words
+            return kept, remarks + words
         run, saved = run.careful(*_adapted(target, charts, kept)), None
         remarks += (
             f"A first round of sampling was thrown away ({objection}); this one used the metric that it had learnt.",
         )
 
 
-class Round(NamedTuple):
-    """One round of sampling: warm-up, then draws."""
+def _jumping_round(
+    engine: Any, problem: Problem, target: Target, modes: list[Mode], jumps: Jumps, clock, checkpoint
+):
+    """One round in which chains jump between the regions. No metric would serve all of them better than their own."""
+    began, charts, at = _begin(engine, problem, target, modes)
+    theta, heaviest = charts.theta(at.u), np.zeros(engine.num_chains, int)
+    charts = jumps.regions.charts.at(heaviest)
+    run = Round(engine, problem, target, charts, At.theta(target, charts, theta), 0, jumps)
+    saved = None if checkpoint is None else checkpoint.load(run.begin(), Kept(*[0.0] * len(Kept._fields)))
+    _, kept, words = run.sample(clock, checkpoint, saved)
+    return kept, words_on_unvisited(modes, began) + words_on_jumps(jumps.regions, kept.theta) + words
 
-    engine: Any
-    problem: Problem
-    target: Target
-    charts: Chart
-    at: At
-    number: int
 
-    def careful(self, charts: Chart, at: At) -> Round:
-        """The second round."""
-        return self._replace(charts=charts, at=at, number=1)
-
-    @property
-    def accept(self) -> float:
-        """Acceptance that the step size is to give."""
-        wanted = self.engine.target_accept_prob
-        return wanted if self.number == 0 else max(CAREFUL, wanted)
-
-    @property
-    def seed(self) -> int:
-        """Of the random numbers of this round."""
-        if self.number == 0:
-            return self.problem.seed
-        return int(np.random.SeedSequence([self.problem.seed, self.number]).generate_state(1)[0])
-
-    def begin(self) -> tuple[Chart, Any]:
-        """What a checkpoint keeps: the coordinates too, since a second round's cannot be found again."""
-        charts = to_device(self.charts)
-        return charts, self.engine.begin(self.target, charts, to_device(self.at), self.accept, self.seed)
-
-    def sample(
-        self, clock: Clock, checkpoint: Checkpoint | None, saved: Saved | None
-    ) -> tuple[Chart, Kept, Any]:
-        """Coordinates, kept draws (chains, draws, ...), and words where it was cut short."""
-
-        def advance(state: tuple[Chart, Any], done: int) -> tuple[Any, Kept]:
-            charts, own = state
-            own, draws = self.engine.advance(self.target, charts, own, done, self.accept, self.seed)
-            return (charts, own), draws
-
-        state = self.begin() if saved is None else to_device(saved.state)
-        length = Length(self.engine.num_warmup, self.engine.num_samples, CHUNK)
-        name = type(self.engine).__name__
-        if saved is not None:
-            saved = saved._replace(state=state)
-        (charts, _), kept, words = run_chunks(
-            self.problem, name, advance, state, length, clock, checkpoint, saved
-        )
-        return Chart(*map(np.asarray, charts)), kept, words
+def _jumps(problem: Problem, target: Target, modes: list[Mode], emptied: Emptied | None) -> Jumps | None:
+    """Jumps between the regions; None where there is one, or where the components' numbering matters."""
+    if not Labellings.are_alike(target):
+        return None
+    labellings = Labellings(target)
+    regions = find_regions(target, labellings, modes, emptied, problem.seed)
+    return None if regions is None else Jumps(target, regions, labellings)
 
 
 def _alike(charts: Chart) -> list[list[int]]:
@@ -252,20 +195,18 @@ def _adapted(target: Target, charts: Chart, kept: Kept) -> tuple[Chart, At]:
     The covariance is that within chains over the later half, averaged over chains that began alike and shrunk as Stan
     does; the mean of those chains is the new centre.
     """
-    half = kept.u[:, kept.u.shape[1] // 2 :]
-    _, n, p = half.shape
-    centres, factors, u = (np.empty_like(a) for a in (charts.centre, charts.factor, charts.centre))
+    half = kept.theta[:, kept.theta.shape[1] // 2 :]
+    u = np.stack([Chart(*part).u(own) for *part, own in zip(*charts, half, strict=True)])
+    _, n, p = u.shape
+    centres, factors = np.empty_like(charts.centre), np.empty_like(charts.factor)
     for own in _alike(charts):
         rows = n * len(own)
-        within = np.mean([np.cov(half[c], rowvar=False).reshape(p, p) for c in own], axis=0)
+        within = np.mean([np.cov(u[c], rowvar=False).reshape(p, p) for c in own], axis=0)
         tril = np.linalg.cholesky((rows * within + 5e-3 * np.eye(p)) / (rows + 5.0))
-        centre = half[own].mean(axis=(0, 1))
-        centres[own] = charts.centre[own] + charts.factor[own] @ centre
+        centres[own] = half[own].mean(axis=(0, 1))
         factors[own] = charts.factor[own] @ tril
-        u[own] = np.linalg.solve(tril, (kept.u[own, -1] - centre).T).T
     new = Chart(centres, factors)
-    value, slope = gradients(target, new.theta(u))
-    return new, At(u, value, np.einsum("cp,cpq->cq", slope, factors))
+    return new, At.theta(target, new, kept.theta[:, -1])
 
 
 def notes_on(modes: list[Mode], theta: NDArray[np.float64]) -> dict[str, Any]:

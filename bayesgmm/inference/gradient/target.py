@@ -14,6 +14,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 from numpy.typing import NDArray
+from numpyro import handlers
 from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
 from bayesgmm.compiled import compiled
@@ -84,6 +85,14 @@ class Chart(NamedTuple):
         """Unconstrained coordinates."""
         return self.centre + (self.factor @ u[..., None])[..., 0]
 
+    def u(self, theta: Float[NDArray, "*lead p"]) -> Float[NDArray, "*lead p"]:
+        """Whitened coordinates, on the host; inverse of :meth:`theta`."""
+        return np.linalg.solve(self.factor, (theta - self.centre)[..., None])[..., 0]
+
+    def at(self, index: NDArray[np.intp]) -> Chart:
+        """Some of the charts along their leading axis."""
+        return Chart(self.centre[index], self.factor[index])
+
     def potential(self, target: Target, u: Float[Array, " p"]) -> Array:
         """Negative log joint at whitened coordinates."""
         return target.potential(self.theta(u))
@@ -129,6 +138,23 @@ def derivatives(target: Target, theta: NDArray[np.float64]):
 @compiled
 def _unconstrained(model: FiniteMixture, rows: Rows, values: dict[str, Array]) -> dict[str, Array]:
     return unconstrain_fn(model.on_blocks, (rows,), {}, values)
+
+
+def prior_coordinates(target: Target, seed: int, n_draws: int) -> NDArray[np.float64]:
+    """Unconstrained coordinates (S, P) of draws of the prior."""
+    return np.asarray(_prior_coordinates(target, jax.random.split(jax.random.key(seed), n_draws)))
+
+
+@compiled
+def _prior_coordinates(target: Target, keys: Array) -> Array:
+    n_features = target.rows.blocks.shape[1]
+
+    def one(key: Array) -> Array:
+        program = handlers.trace(handlers.seed(target.model.parameters, key)).get_trace(n_features)
+        values = {name: program[name]["value"] for name in target.sites}
+        return ravel_pytree(unconstrain_fn(target.model.on_blocks, (target.rows,), {}, values))[0]
+
+    return jax.vmap(one)(keys)
 
 
 PIECE = 1000  # draws turned into mixtures at once, so that other numbers of draws compile nothing

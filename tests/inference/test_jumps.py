@@ -1,0 +1,211 @@
+"""Jumps between regions: the numberings of components, exactness on an enumerated posterior, checkpoints."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpyro.distributions.transforms import StickBreakingTransform
+from scipy.special import gammaln, logsumexp
+
+import bayesgmm as bg
+from bayesgmm import models
+from bayesgmm.float64 import to_device
+from bayesgmm.inference import checkpoint as checkpoints
+from bayesgmm.inference.fit import prepare
+from bayesgmm.inference.gradient.jumps import Jumps
+from bayesgmm.inference.gradient.labellings import Labellings, log_weights_of, sticks_of
+from bayesgmm.inference.gradient.regions import Regions
+from bayesgmm.inference.gradient.target import Chart, Target, gradients, prior_coordinates
+from bayesgmm.models.components import NormalInverseWishart, NormalLKJ, malsiner_walli
+from bayesgmm.posterior.similarity import similarity as similarity_of
+from bayesgmm.row_blocks import make_rows
+
+
+def target_of(x, model):
+    """To be called in float64."""
+    problem = prepare(x, model, start=np.arange(len(x)) % model.n_components, random_state=0)
+    model = to_device(problem.standard_model())
+    return Target.at(model, to_device(make_rows(problem.rows, model.structure)), problem.start_mixture())[0]
+
+
+def test_sticks_are_numpyros():
+    sticks = 2.0 * np.random.default_rng(0).standard_normal((50, 3))
+    log_weights, log_jacobian = log_weights_of(sticks)
+    transform = StickBreakingTransform()
+    with jax.enable_x64(True):
+        weights = transform(jnp.asarray(sticks))
+        expected = transform.log_abs_det_jacobian(jnp.asarray(sticks), weights)
+    np.testing.assert_allclose(np.exp(log_weights), weights, rtol=1e-12)
+    np.testing.assert_allclose(log_jacobian, expected, rtol=1e-12)
+    np.testing.assert_allclose(sticks_of(log_weights), sticks, rtol=1e-9, atol=1e-9)
+
+
+PRIORS = {
+    "full, conjugate": ("full", NormalInverseWishart()),
+    "tied, LKJ": ("tied", NormalLKJ()),
+    "full, random hyperparameters": ("full", malsiner_walli()),
+}
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=pytest.mark.slow if "conj" not in c else ()) for c in PRIORS]
+)
+def test_the_posterior_is_the_same_under_every_numbering(case):
+    """Log joint of an image plus the log Jacobian is that of the point, and mixtures are renumbered; at prior draws."""
+    structure, components = PRIORS[case]
+    x = np.random.default_rng(1).standard_normal((12, 2))
+    with jax.enable_x64(True):
+        target = target_of(x, models.finite_mixture(3, structure, components=components))
+        labellings = Labellings(target)
+        theta = prior_coordinates(target, 0, 3)
+        images, log_jacobian = labellings.images(theta)
+        potential, _ = gradients(target, theta)
+        again, _ = gradients(target, images.reshape(18, -1))
+        np.testing.assert_allclose(again.reshape(6, 3) - log_jacobian, np.tile(potential, (6, 1)), rtol=1e-9)
+        means = [np.asarray(target.mixture(jnp.asarray(t)).means) for t in (theta[0], images[3, 0])]
+        np.testing.assert_allclose(means[1], means[0][labellings.orders[3]], rtol=1e-12)
+        there = labellings.apply(theta, np.tile(labellings.orders[3], (3, 1)))
+        back = labellings.apply(there, np.tile(np.argsort(labellings.orders[3]), (3, 1)))
+    np.testing.assert_allclose(there, images[3], rtol=1e-12)
+    np.testing.assert_allclose(back, theta, rtol=1e-9, atol=1e-9)
+
+
+def test_numberings_matter_to_sticks_and_are_too_many_for_six_components():
+    x = np.random.default_rng(1).standard_normal((14, 1))
+    with jax.enable_x64(True):
+        assert Labellings.are_alike(target_of(x, models.finite_mixture(5)))
+        assert not Labellings.are_alike(target_of(x, models.finite_mixture(6)))
+        assert not Labellings.are_alike(target_of(x, models.finite_mixture(1)))
+        assert not Labellings.are_alike(target_of(x, models.dirichlet_process_mixture(3)))
+
+
+@pytest.fixture(scope="module")
+def nine():
+    """Nine rows, two components, a conjugate prior, and its exact posterior over all 512 allocations."""
+    x = np.array([-1.4, -1.1, -0.9, -0.7, -0.2, 0.6, 0.9, 1.1, 1.3])[:, None]
+    prior = NormalInverseWishart(np.zeros(1), 0.4, 5.0, 3.0 * np.eye(1))
+    z = np.array(list(itertools.product(range(2), repeat=9)))
+    sizes = np.stack([np.sum(z == k, axis=1) for k in range(2)])
+    log_p = gammaln(1 + sizes).sum(axis=0) + sum(_log_marginal(x[:, 0], z == k) for k in range(2))
+    p = np.exp(log_p - logsumexp(log_p))
+    similarity = np.einsum("s,sij->ij", p, z[:, :, None] == z[:, None, :])
+    return x, models.finite_mixture(2, components=prior), float(p[sizes.min(axis=0) == 0].sum()), similarity
+
+
+def _log_marginal(x, members):
+    """Log marginal likelihood (S,) of the rows in one component (S, N), a normal inverse-gamma prior integrated out.
+
+    Murphy (2007), equation 95, with the covariance's inverse Wishart as an inverse gamma of half its parameters.
+    """
+    n = members.sum(axis=1)
+    mean = members @ x / np.maximum(n, 1)
+    scatter = members @ x**2 - n * mean**2
+    kappa, a, b = 0.4 + n, 2.5 + n / 2, 1.5 + 0.5 * scatter + 0.5 * 0.4 * n * mean**2 / (0.4 + n)
+    return gammaln(a) - a * np.log(b) + 0.5 * np.log(1 / kappa) - 0.5 * n * np.log(2 * np.pi)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", [bg.HMC(num_samples=4000), bg.NUTS(num_samples=4000)])
+def test_an_enumerated_posterior_is_hit(nine, engine):
+    """Similarities and the chance of an empty component within .02 of the exact ones: standard errors below .004."""
+    x, model, empty, similarity = nine
+    assert 0.05 < empty < 0.95  # there is something to jump to and fro
+    post = bg.fit(x, model, engine, random_state=0)
+    assert "regions between which trajectories seldom cross" in " ".join(post.remarks)
+    assert post.diagnostics().max_r_hat < 1.02
+    np.testing.assert_allclose(similarity_of(post), similarity, atol=0.02)
+    assert float(post.n_clusters.loc[1]) == pytest.approx(empty, abs=0.02)
+
+
+def test_jumps_alone_leave_a_known_posterior_as_it_is(nine):
+    """From 4000 draws of the exact posterior, by allocations, six jumps change no mean of theirs.
+
+    The approximations are poor on purpose: half of the mass is proposed far off. Four differences within 4.5 standard
+    errors: fails 3e-5.
+    """
+    x, model, *_ = nine
+    with jax.enable_x64(True):
+        target = target_of(x, model)
+        gibbs = bg.fit(x, model, bg.Gibbs(num_warmup=500, num_samples=8000, num_chains=4), random_state=0)
+        theta = coordinates(target, gibbs, x)[::8]
+        spread = np.linalg.cholesky(np.cov(theta, rowvar=False))
+        charts = [Chart(theta.mean(axis=0) + shift, 0.8 * spread) for shift in (0.0, 1.0)]
+        jumps = Jumps(target, Regions.of(("good", "bad"), charts, [0.0, 0.0]), Labellings(target))
+        rng, after = np.random.default_rng(1), theta
+        for _ in range(6):
+            after = jumps(after, gradients(target, after)[0], rng)
+        moved = np.any(after != theta, axis=1)
+        assert moved.mean() > 0.3
+        before, now = (invariants(target, points) for points in (theta, after))
+    error = np.std(now - before, axis=0) / np.sqrt(len(theta))
+    assert np.all(np.abs((now - before).mean(axis=0)) < 4.5 * error)
+
+
+def coordinates(target, posterior, x):
+    """Unconstrained coordinates of a posterior's draws."""
+    from bayesgmm.inference.gradient.vi_start import unconstrained
+
+    return unconstrained(prepare(x, posterior.model, random_state=0), target, posterior)
+
+
+def invariants(target, theta):
+    """Quantities (S, 4) that no renumbering changes: log joint, lesser weight, means' sum and distance."""
+    mixtures = jax.vmap(target.mixture)(jnp.asarray(theta))
+    means, weights = np.asarray(mixtures.means)[:, :, 0], np.exp(np.asarray(mixtures.log_weights))
+    density = np.sum(weights * means, axis=1)
+    return np.stack(
+        [weights.min(axis=1), density, means.sum(axis=1), np.abs(means[:, 0] - means[:, 1])], axis=1
+    )
+
+
+def three_groups_for_two():
+    """Three groups of 40 rows at the corners of a triangle: two components can pair them in three ways."""
+    corners = np.array([[0.0, 0.0], [7.0, 0.0], [3.53, 6.10]])
+    turn = np.array([[-0.5, -np.sqrt(0.75)], [np.sqrt(0.75), -0.5]])
+    noise = np.random.default_rng(1).normal(size=(40, 2))
+    return np.concatenate([noise + corners[0], noise @ turn.T + corners[1], noise @ turn + corners[2]])
+
+
+@pytest.fixture(scope="module")
+def three():
+    return bg.fit(three_groups_for_two(), models.finite_mixture(2), bg.HMC(num_samples=500), random_state=0)
+
+
+def test_chains_that_would_stay_in_three_modes_cross_between_them(three):
+    """Without jumps R-hat is 2. Two rows of one group are together in every mode, two of two groups in one of three.
+
+    The modes' shares are Laplace's to .12: some fifty independent visits each, a standard error of .03.
+    """
+    assert three.diagnostics().max_r_hat < 1.1
+    assert len(three.modes) == 1
+    assert "3 regions" in three.remarks[0]
+    laplace = np.sort(three.data["warm_start"]["laplace_weight"].values[:3])
+    together = similarity_of(three)
+    found = np.sort([together[0, 50], together[0, 100], together[50, 100]])
+    np.testing.assert_allclose(found, laplace, atol=0.12)
+    assert together[0, 10] > 0.99
+
+
+def test_a_jumping_run_goes_on_from_its_checkpoint_bit_for_bit(three, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "PAUSE", 0.0)
+    monkeypatch.setattr(checkpoints, "SHARE", 0.0)
+    rows, model, path = three_groups_for_two(), models.finite_mixture(2), tmp_path / "run.ckpt"
+    engine = bg.HMC(num_samples=500)
+    for at in (50, 300):
+
+        def stop(phase, done, total, at=at):
+            if phase == "sampling" and done == at:
+                raise RuntimeError("power cut")
+
+        with pytest.raises(RuntimeError, match="power cut"):
+            bg.fit(rows, model, engine, random_state=0, checkpoint=path, progress=stop)
+    again = bg.fit(rows, model, engine, random_state=0, checkpoint=path)
+    assert again.data["posterior"].equals(three.data["posterior"])
+    assert again.remarks == three.remarks
+
+
+def test_jumps_must_be_a_bool():
+    with pytest.raises(TypeError, match="jumps"):
+        bg.HMC(jumps="often")
