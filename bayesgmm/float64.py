@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 SMALL = 1 << 14  # bytes: jit takes small NumPy arrays ten times faster than they become JAX's
@@ -23,12 +22,14 @@ def is_key(leaf: Any) -> bool:
 
 
 def to_device(tree: Any, above: int = -1) -> Any:
-    """NumPy leaves of more bytes than ``above`` as JAX arrays (inside the context, so that float64 stays float64)."""
+    """NumPy leaves of more bytes than ``above`` as JAX arrays, copied (in the context: float64 stays float64).
+
+    ``device_put`` compiles nothing, where ``jnp.asarray`` compiles a program for every shape.
+    """
 
     def put(leaf: Any) -> Any:
-        return (
-            jnp.asarray(leaf) if isinstance(leaf, np.ndarray | np.generic) and leaf.nbytes > above else leaf
-        )
+        large = isinstance(leaf, np.ndarray | np.generic) and leaf.nbytes > above
+        return jax.device_put(np.array(leaf)) if large else leaf
 
     return jax.tree.map(put, tree)
 

@@ -71,8 +71,8 @@ class HMC:
 
     def begin(self, target: Target, charts: Chart, at: At, accept: float, seed: int) -> State:
         """The chains' first state."""
-        log_size = jnp.asarray(np.log(at.u.shape[1] ** -0.25))
-        return State(At(*map(jnp.asarray, at)), log_size, log_size, jnp.zeros_like(log_size), log_size)
+        log_size = np.asarray(np.log(at.u.shape[1] ** -0.25))
+        return State(at, log_size, log_size, np.zeros_like(log_size), log_size)
 
     def advance(
         self, target: Target, charts: Chart, state: State, steps: range, accept: float, seed: int
@@ -191,7 +191,8 @@ def _trajectory(
     """
 
     def derivative(chart: Chart, u: Array) -> tuple[Array, Array]:
-        return jax.value_and_grad(lambda u: chart.potential(target, u))(u)
+        value, slope = target.value_and_slope(chart.theta(u))
+        return value, slope @ chart.factor
 
     cosine, sine = jnp.cos(size), jnp.sin(size)
 

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from bayesgmm.covariances import Array
-from bayesgmm.float64 import to_device
+from bayesgmm.float64 import SMALL, to_device
 from bayesgmm.inference.checkpoint import Checkpoint, Saved
 from bayesgmm.inference.chunks import Length, run_chunks
 from bayesgmm.inference.clock import Clock
@@ -107,14 +107,16 @@ class Round(NamedTuple):
 
     def begin(self) -> tuple[Chart, Any]:
         """What a checkpoint keeps: the coordinates too, since a second round's cannot be found again."""
-        charts = to_device(self.charts)
-        return charts, self.engine.begin(self.target, charts, to_device(self.at), self.accept, self.seed)
+        charts = to_device(self.charts, above=SMALL)
+        return charts, self.engine.begin(
+            self.target, charts, to_device(self.at, above=SMALL), self.accept, self.seed
+        )
 
     def sample(
         self, clock: Clock, checkpoint: Checkpoint | None, saved: Saved | None
     ) -> tuple[Chart, Kept, Any]:
         """Coordinates, kept draws (chains, draws, ...), and words where it was cut short."""
-        state = self.begin() if saved is None else to_device(saved.state)
+        state = self.begin() if saved is None else to_device(saved.state, above=SMALL)
         length = Length(self.engine.num_warmup, self.engine.num_samples, self.chunk)
         name = type(self.engine).__name__
         if saved is not None:
@@ -144,4 +146,4 @@ class Round(NamedTuple):
         at = At(
             *(np.where(moved.reshape(-1, *[1] * (a.ndim - 1)), b, a) for a, b in zip(at, there, strict=True))
         )
-        return self.engine.moved(state, to_device(at))
+        return self.engine.moved(state, to_device(at, above=SMALL))

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.float64 import in_float64, to_device
+from bayesgmm.float64 import SMALL, in_float64, to_device
 from bayesgmm.inference.checkpoint import Checkpoint
 from bayesgmm.inference.clock import Clock
 from bayesgmm.inference.gradient.empty_component import Emptied, weigh_emptied
@@ -77,8 +77,8 @@ def sample_posterior(engine: Any, problem: Problem) -> Posterior:
 @in_float64
 def _sample(engine: Any, problem: Problem, fit, others, clock: Clock, checkpoint: Checkpoint | None):
     """Draws as mixtures (chains, draws, ...) in standardised units, the sampler's statistics, notes and words."""
-    model = to_device(problem.standard_model())
-    target, _ = Target.at(model, to_device(make_rows(problem.rows, model.structure)), fit)
+    model = to_device(problem.standard_model(), above=SMALL)
+    target, _ = Target.at(model, to_device(make_rows(problem.rows, model.structure), above=SMALL), fit)
     if isinstance(others, Posterior):  # of variational inference, say: its place and metric, and no search
         modes, emptied = [starting_mode(problem, target, others)], None
     else:

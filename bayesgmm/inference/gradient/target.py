@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
@@ -42,12 +41,13 @@ class Target(PyTree):
     @classmethod
     def at(cls, model: FiniteMixture, rows: Rows, mixture: Mixture) -> tuple[Target, NDArray[np.float64]]:
         """The target, and theta (P,) at a mixture."""
-        sites = _unconstrained(model, rows, model.to_sites(mixture))
+        sites = _unconstrained(model, rows, model.to_sites(jax.tree.map(np.asarray, mixture)))
         target = cls(model, rows, sites)
         return target, target.theta_of(mixture)
 
     def theta_of(self, mixture: Mixture) -> NDArray[np.float64]:
         """Theta (P,) at a mixture, on the host."""
+        mixture = jax.tree.map(np.asarray, mixture)  # JAX would compile every little operation on the way
         sites = _unconstrained(self.model, self.rows, self.model.to_sites(mixture))
         return np.concatenate([np.ravel(sites[name]) for name in sorted(sites)])
 
@@ -68,8 +68,17 @@ class Target(PyTree):
         """The sites' (constrained) values."""
         return constrain_fn(self.model.on_blocks, (self.rows,), {}, self._unravel(theta))
 
+    def value_and_slope(self, theta: Float[Array, " p"]) -> tuple[Array, Array]:
+        """Potential and its gradient; traced once for all programs that hold it."""
+        return _value_and_slope(self, theta)
+
     def _unravel(self, theta: Array) -> dict[str, Array]:
         return ravel_pytree(self.sites)[1](theta)
+
+
+@jax.jit
+def _value_and_slope(target: Target, theta: Array) -> tuple[Array, Array]:
+    return jax.value_and_grad(target.potential)(theta)
 
 
 class Chart(NamedTuple):
@@ -94,9 +103,21 @@ class Chart(NamedTuple):
         return Chart(self.centre[index], self.factor[index])
 
     def potential(self, target: Target, u: Float[Array, " p"]) -> Array:
-        """Negative log joint at whitened coordinates."""
-        return target.potential(self.theta(u))
+        """Negative log joint at whitened coordinates; its gradient is :meth:`Target.value_and_slope`'s."""
+        return _whitened(target, self, u)
 
+
+@jax.custom_vjp
+def _whitened(target: Target, chart: Chart, u: Array) -> Array:
+    return target.potential(chart.theta(u))
+
+
+def _whitened_forward(target: Target, chart: Chart, u: Array) -> tuple[Array, Array]:
+    value, slope = target.value_and_slope(chart.theta(u))
+    return value, slope @ chart.factor
+
+
+_whitened.defvjp(_whitened_forward, lambda slope, weight: (None, None, weight * slope))
 
 BATCH = 32  # points whose gradients are taken at once; one compiled program serves every use
 
@@ -119,7 +140,7 @@ def gradients(target: Target, theta: NDArray[np.float64]) -> tuple[NDArray[np.fl
 
 @compiled
 def _gradients(target: Target, theta: Float[Array, "s p"]) -> tuple[Array, Array]:
-    return jax.vmap(jax.value_and_grad(target.potential))(theta)
+    return jax.vmap(target.value_and_slope)(theta)
 
 
 def derivatives(target: Target, theta: NDArray[np.float64]):
@@ -169,4 +190,4 @@ def mixtures(target: Target, theta: Float[Array, "s p"]) -> Any:
 
 @compiled
 def _mixtures(target: Target, theta: Float[Array, "s p"]) -> Any:
-    return jax.vmap(target.mixture)(jnp.asarray(theta))
+    return jax.vmap(target.mixture)(theta)
