@@ -231,8 +231,8 @@ def _warnings(found: Mapping[str, Any], chains: int, n_draws: int) -> tuple[str,
     elif worst > APART:
         out.append(
             f"The chains disagree on label-invariant quantities (R-hat {_r_hat(worst)} for {name}): the posterior has "
-            "several modes that the chains do not all visit. Averages over them mean nothing: draw longer, for a "
-            "finite mixture try HMC(), or simplify the model."
+            "several modes that the chains do not all visit alike. Averages over them mean nothing: draw longer, try "
+            "another sampler (HMC(), or Gibbs(split_merge=True)), or simplify the model."
         )
     elif own > APART and worst <= R_HAT:
         out.append(
@@ -250,7 +250,9 @@ def _warnings(found: Mapping[str, Any], chains: int, n_draws: int) -> tuple[str,
         )
         < least
     ):
-        out.append(f"Some quantities have fewer than {least} effective draws: raise num_samples.")
+        out.append(
+            f"Some quantities have fewer than {least} effective draws in bulk or tail: raise num_samples."
+        )
     if found["n_divergent"]:
         out.append(
             f"{found['n_divergent']} of {n_draws} transitions diverged: raise target_accept_prob (say 0.95), or give "

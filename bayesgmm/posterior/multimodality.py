@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ALIKE = 1.0  # standard deviations by which the means of two chains of one mode may differ, in any invariant
+FEWEST = 50  # draws below which importance weights have no tail to be smoothed
 STEPS = 2000  # of the fixed-point iteration for the stacking weights, which converges slowly but surely
 
 
@@ -67,6 +68,9 @@ def _left_out(tree: Any, chains: NDArray[np.intp]) -> NDArray[np.float64]:
     import arviz_stats
 
     values = tree["log_likelihood"]["x"].values[chains]
+    if values.shape[0] * values.shape[1] < FEWEST:
+        flat = values.reshape(-1, values.shape[2])
+        return np.log(len(flat)) - np.logaddexp.reduce(-flat, axis=0)
     dummy = {"weights": np.zeros(values.shape[:2])}
     part = arviz_base.from_dict({"posterior": dummy, "log_likelihood": {"x": values}})
     with warnings.catch_warnings():  # of influential rows: a rough left-out density serves here

@@ -15,6 +15,8 @@ from bayesgmm.covariances import Array, namespace
 from bayesgmm.gamma_draws import draw_log_gamma, host_log_gamma
 from bayesgmm.models.weights.weight_prior import WeightDraw, WeightPrior
 
+LEAST_CLIMBED = 0.2  # concentration
+
 
 class Dirichlet(WeightPrior):
     """``weights ~ Dirichlet(concentration, ..., concentration)``.
@@ -78,6 +80,18 @@ class Dirichlet(WeightPrior):
         """Weights given the counts: the Dirichlet of concentrations ``concentration + counts``."""
         order = jnp.arange(counts.shape[-1])
         return WeightDraw(order, draw_log_dirichlet(key, self.concentration + counts), state)
+
+    def check_gradients(self):
+        """An empty component's weight is below w with probability about w to the power of the concentration.
+
+        NumPyro's simplex tells no weight from zero below 1e-16; above .2 that befalls an empty component less than once in a thousand draws.
+        """
+        if float(self.concentration) < LEAST_CLIMBED:
+            raise ValueError(
+                f"Expected a concentration of at least {LEAST_CLIMBED} for HMC and NUTS; got "
+                f"{float(self.concentration):g}, under which empty components have weights too small for their "
+                "coordinates. Use Gibbs()."
+            )
 
     # ---- CAVI: the Dirichlet of concentrations ``concentration + counts``
 

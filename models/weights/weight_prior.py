@@ -99,6 +99,9 @@ class WeightPrior(PyTree):
 
     # ---- CAVI
 
+    def check_gradients(self) -> None:
+        """Raise a ValueError where weights that matter are too small for gradient-based sampling."""
+
     def check_cavi(self) -> None:
         """Raise a ValueError where variational inference has no closed form."""
         raise ValueError(

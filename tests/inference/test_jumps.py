@@ -1,13 +1,12 @@
 """Jumps between regions: the numberings of components, exactness on an enumerated posterior, checkpoints."""
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from enumeration import PRIOR, ROWS, exact
 from numpyro.distributions.transforms import StickBreakingTransform
-from scipy.special import gammaln, logsumexp
+from scipy.special import logsumexp
 
 import bayesgmm as bg
 from bayesgmm import models
@@ -19,6 +18,7 @@ from bayesgmm.inference.gradient.labellings import Labellings, log_weights_of, s
 from bayesgmm.inference.gradient.regions import Regions
 from bayesgmm.inference.gradient.target import Chart, Target, gradients, prior_coordinates
 from bayesgmm.models.components import NormalInverseWishart, NormalLKJ, malsiner_walli
+from bayesgmm.posterior import multimodality
 from bayesgmm.posterior.similarity import similarity as similarity_of
 from bayesgmm.row_blocks import make_rows
 
@@ -84,26 +84,8 @@ def test_numberings_matter_to_sticks_and_are_too_many_for_six_components():
 @pytest.fixture(scope="module")
 def nine():
     """Nine rows, two components, a conjugate prior, and its exact posterior over all 512 allocations."""
-    x = np.array([-1.4, -1.1, -0.9, -0.7, -0.2, 0.6, 0.9, 1.1, 1.3])[:, None]
-    prior = NormalInverseWishart(np.zeros(1), 0.4, 5.0, 3.0 * np.eye(1))
-    z = np.array(list(itertools.product(range(2), repeat=9)))
-    sizes = np.stack([np.sum(z == k, axis=1) for k in range(2)])
-    log_p = gammaln(1 + sizes).sum(axis=0) + sum(_log_marginal(x[:, 0], z == k) for k in range(2))
-    p = np.exp(log_p - logsumexp(log_p))
-    similarity = np.einsum("s,sij->ij", p, z[:, :, None] == z[:, None, :])
-    return x, models.finite_mixture(2, components=prior), float(p[sizes.min(axis=0) == 0].sum()), similarity
-
-
-def _log_marginal(x, members):
-    """Log marginal likelihood (S,) of the rows in one component (S, N), a normal inverse-gamma prior integrated out.
-
-    Murphy (2007), equation 95, with the covariance's inverse Wishart as an inverse gamma of half its parameters.
-    """
-    n = members.sum(axis=1)
-    mean = members @ x / np.maximum(n, 1)
-    scatter = members @ x**2 - n * mean**2
-    kappa, a, b = 0.4 + n, 2.5 + n / 2, 1.5 + 0.5 * scatter + 0.5 * 0.4 * n * mean**2 / (0.4 + n)
-    return gammaln(a) - a * np.log(b) + 0.5 * np.log(1 / kappa) - 0.5 * n * np.log(2 * np.pi)
+    clusters, similarity = exact(ROWS, 2)
+    return ROWS[:, None], models.finite_mixture(2, components=PRIOR), float(clusters[0]), similarity
 
 
 @pytest.mark.slow
@@ -113,7 +95,7 @@ def test_an_enumerated_posterior_is_hit(nine, engine):
     x, model, empty, similarity = nine
     assert 0.05 < empty < 0.95  # there is something to jump to and fro
     post = bg.fit(x, model, engine, random_state=0)
-    assert "regions between which trajectories seldom cross" in " ".join(post.remarks)
+    assert "regions that trajectories seldom leave" in " ".join(post.remarks)
     assert post.diagnostics().max_r_hat < 1.02
     np.testing.assert_allclose(similarity_of(post), similarity, atol=0.02)
     assert float(post.n_clusters.loc[1]) == pytest.approx(empty, abs=0.02)
@@ -209,3 +191,21 @@ def test_a_jumping_run_goes_on_from_its_checkpoint_bit_for_bit(three, tmp_path, 
 def test_jumps_must_be_a_bool():
     with pytest.raises(TypeError, match="jumps"):
         bg.HMC(jumps="often")
+
+
+def test_weights_too_small_for_their_coordinates_are_refused():
+    with pytest.raises(ValueError, match=r"concentration of at least 0.2 .* got 0.03.* Use Gibbs"):
+        bg.fit(ROWS[:, None], models.finite_mixture(2, concentration=0.03, components=PRIOR), bg.HMC())
+
+
+def test_the_fewest_draws_that_are_allowed_are_judged():
+    """Chains apart and twenty draws: importance weights without a tail must not stop the report."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(0, 1, (60, 2)), rng.normal(6, 1, (40, 2))])
+    post = bg.fit(
+        x, models.finite_mixture(2), bg.HMC(num_samples=20, num_warmup=20, num_chains=2), random_state=0
+    )
+    values = post.data["log_likelihood"]["x"].values[:1]
+    found = multimodality._left_out(post.data, np.array([0]))
+    np.testing.assert_allclose(found, np.log(20) - logsumexp(-values[0], axis=0), rtol=1e-12)
+    assert post.diagnostics().verdict

@@ -211,7 +211,9 @@ def _decide(
         + _log_choice(apart, keep, state.mixture.n_features)[slot]
         + jnp.log(n_joined / (n_joined + 1.0))
     )
-    possible = jnp.all(parts[:, 0] > 0) & (splits | (keep != pair.other)) & jnp.any(joined[:, 0] == 0)
+    # Where no slot is empty, what was to be split is not one cluster, so that nothing above holds.
+    is_pair = jnp.where(splits, jnp.any(statistics[:, 0] == 0), keep != pair.other)
+    possible = is_pair & jnp.all(parts[:, 0] > 0)
     gain = jnp.where(splits, log_odds, -log_odds)
     accepted = possible & (jnp.log(jax.random.uniform(key_accept, (), whole.dtype)) < gain)
     return Moved(

@@ -14,6 +14,7 @@ from bayesgmm.inference.gradient.modes import VISITED, share_of_emptied, weights
 from bayesgmm.inference.gradient.target import Chart, Target
 from bayesgmm.inference.gradient.warm_start import LOG_2PI, Mode
 
+EMPTY = "a component empty"
 EVENLY = 0.1  # share that is spread evenly over the regions: Laplace's method may think too little of one
 
 
@@ -67,19 +68,19 @@ def find_regions(
     names = tuple(f"mode {m + 1}" for m in range(len(heavy)))
     charts, log_mass = [mode.chart for mode in heavy], [mode.log_mass for mode in heavy]
     if emptied is not None and share >= VISITED:
-        names += ("a component empty",)
+        names += (EMPTY,)
         charts.append(chart_of_emptied(target, labellings, emptied, np.random.default_rng([seed, 4])))
         log_mass.append(emptied.log_mass)
     return Regions.of(names, charts, log_mass) if len(charts) > 1 else None
 
 
-def words_on_jumps(regions: Regions, theta: Float[NDArray, "c s p"]) -> tuple[str, ...]:
-    """Words on how often chains jumped between the regions, and how the draws are spread over them."""
-    where = regions.log_densities(theta.reshape(-1, theta.shape[-1])).argmax(axis=1).reshape(theta.shape[:-1])
-    found = np.bincount(where.ravel(), minlength=len(regions.names)) / where.size
-    shares = ", ".join(f"{share:.2g} ({name})" for name, share in zip(regions.names, found, strict=True))
+def words_on_jumps(regions: Regions) -> tuple[str, ...]:
+    """Words on the regions that chains jumped between."""
+    n_modes = len(regions.names) - (EMPTY in regions.names)
+    of_what = f"{n_modes} mode{'s' * (n_modes > 1)}"
+    if EMPTY in regions.names:
+        of_what += ", and where a component is empty or nearly so: n_clusters_table tells how often it is"
     return (
-        f"The posterior has {len(found)} regions between which trajectories seldom cross, so chains also jumped: "
-        f"{np.sum(where[:, 1:] != where[:, :-1])} times in {where.size} draws. Of these the shares in each region are "
-        f"{shares}.",
+        f"The posterior has {len(regions.names)} regions that trajectories seldom leave ({of_what}), so chains jumped "
+        "between them too.",
     )

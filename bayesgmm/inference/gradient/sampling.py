@@ -64,6 +64,7 @@ def sample_posterior(engine: Any, problem: Problem) -> Posterior:
         raise ValueError(
             f"Expected no sample_weight for {name}; weights are EM's. Repeat or drop rows instead."
         )
+    problem.model.weights.check_gradients()
     checkpoint = None if problem.checkpoint is None else Checkpoint(problem.checkpoint, problem, engine)
     clock = Clock()
     given = problem.start if isinstance(problem.start, Posterior) else None
@@ -139,13 +140,14 @@ def _jumping_round(
     engine: Any, problem: Problem, target: Target, modes: list[Mode], jumps: Jumps, clock, checkpoint
 ):
     """One round in which chains jump between the regions. No metric would serve all of them better than their own."""
-    began, charts, at = _begin(engine, problem, target, modes)
+    _, charts, at = _begin(engine, problem, target, modes)
     theta, heaviest = charts.theta(at.u), np.zeros(engine.num_chains, int)
     charts = jumps.regions.charts.at(heaviest)
     run = Round(engine, problem, target, charts, At.theta(target, charts, theta), 0, jumps)
     saved = None if checkpoint is None else checkpoint.load(run.begin(), Kept(*[0.0] * len(Kept._fields)))
     _, kept, words = run.sample(clock, checkpoint, saved)
-    return kept, words_on_unvisited(modes, began) + words_on_jumps(jumps.regions, kept.theta) + words
+    visited = np.flatnonzero(weights_of(modes) >= VISITED)  # by jumps, wherever chains began
+    return kept, words_on_unvisited(modes, visited) + words_on_jumps(jumps.regions) + words
 
 
 def _jumps(problem: Problem, target: Target, modes: list[Mode], emptied: Emptied | None) -> Jumps | None:
