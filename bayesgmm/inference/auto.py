@@ -49,9 +49,13 @@ def candidates(problem: Problem) -> tuple[list[Any], list[str]]:
     """Engines that can sample the model, and why others cannot."""
     able: list[Any] = []
     refusals = []
+    try:
+        problem.model.weights.check_gradients()
+    except ValueError as error:
+        refusals.append(str(error))
     if problem.model.weights.overfits:
         refusals.append("HMC and NUTS take finite mixtures alone.")
-    else:
+    elif not refusals:
         able.append(HMC())
     structure = problem.model.structure
     if type(structure).draw_covariances is Structure.draw_covariances:

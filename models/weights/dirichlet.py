@@ -84,7 +84,8 @@ class Dirichlet(WeightPrior):
     def check_gradients(self):
         """An empty component's weight is below w with probability about w to the power of the concentration.
 
-        NumPyro's simplex tells no weight from zero below 1e-16; above .2 that befalls an empty component less than once in a thousand draws.
+        NumPyro's simplex tells no weight from zero below 1e-16; above .2 that befalls an empty component less than once
+        in a thousand draws.
         """
         if float(self.concentration) < LEAST_CLIMBED:
             raise ValueError(
