@@ -93,7 +93,7 @@ def _elbo_gradients(fit: Any) -> tuple[float, str]:
 def _of_chains(fit: Any) -> tuple[float, str]:
     stats = fit.data["sample_stats"]
     if "n_steps" in stats:
-        return float(stats["n_steps"].sum()), "gradients"
+        return float(stats["n_steps"].sum() + stats["jump_gradients"].sum()), "gradients"
     return float(stats["lp"].size * fit.engine.thin), "sweeps"  # Gibbs has no trajectories
 
 

@@ -21,7 +21,7 @@ import numpy as np
 from bayesgmm.float64 import is_key
 from bayesgmm.inference.problem import Problem
 
-FORMAT = 1
+FORMAT = 2
 SHARE = 20  # times as long as writing takes, at least, between two writes
 PAUSE = 1.0  # seconds between two writes, at least
 

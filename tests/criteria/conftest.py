@@ -55,6 +55,7 @@ def exact_posterior(structure, rows, seed=0):
         "lp": numbers,
         "energy": -numbers,
         "n_steps": np.ones((CHAINS, DRAWS)),
+        "jump_gradients": np.zeros((CHAINS, DRAWS)),
         "diverging": np.zeros((CHAINS, DRAWS), bool),
     }
     start = fit(problem.observed, finite_mixture(1, structure))

@@ -7,6 +7,7 @@ import pytest
 from enumeration import PRIOR, ROWS, exact
 from numpyro.distributions.transforms import StickBreakingTransform
 from scipy.special import logsumexp
+from three_groups import three_groups_for_two
 
 import bayesgmm as bg
 from bayesgmm import models
@@ -140,14 +141,6 @@ def invariants(target, theta):
     return np.stack(
         [weights.min(axis=1), density, means.sum(axis=1), np.abs(means[:, 0] - means[:, 1])], axis=1
     )
-
-
-def three_groups_for_two():
-    """Three groups of 40 rows at the corners of a triangle: two components can pair them in three ways."""
-    corners = np.array([[0.0, 0.0], [7.0, 0.0], [3.53, 6.10]])
-    turn = np.array([[-0.5, -np.sqrt(0.75)], [np.sqrt(0.75), -0.5]])
-    noise = np.random.default_rng(1).normal(size=(40, 2))
-    return np.concatenate([noise + corners[0], noise @ turn.T + corners[1], noise @ turn + corners[2]])
 
 
 @pytest.fixture(scope="module")

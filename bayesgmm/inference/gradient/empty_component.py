@@ -23,7 +23,7 @@ from bayesgmm.models import FiniteMixture
 from bayesgmm.posterior.diagnostics import log_joint
 
 MARGIN = 30.0  # nats that a hard, unclimbed fit may lack
-DRAWS = 1000  # of which the region's moments are taken
+DRAWS = 1000, 4  # of which the region's moments are taken: at least, and a coordinate
 
 
 def labels_without_each(problem: Problem, fit: Mixture) -> list[NDArray[np.intp]]:
@@ -75,13 +75,20 @@ def weigh_emptied(problem: Problem, target: Target, fit: Mixture) -> Emptied | N
 
 def chart_of_emptied(
     target: Target, labellings: Labellings, emptied: Emptied, rng: np.random.Generator
-) -> Chart:
-    """A normal approximation of the region: moments of draws of the others' Laplace approximation and of the prior."""
+) -> Chart | None:
+    """A normal approximation of the region: moments of draws of the others' Laplace approximation and of the prior.
+
+    None where the prior's draws are too extreme for floating point, and few are left.
+    """
     own, mode = emptied.target, emptied.mode
-    others = mode.theta + rng.standard_normal((DRAWS, mode.theta.size)) @ mode.factor.T
-    alone = prior_coordinates(target, int(rng.integers(2**31)), DRAWS)
-    log_weights = _weights_prior(target.model).draw_factor(rng, emptied.counts, {}, DRAWS)[0]
+    n = max(DRAWS[0], DRAWS[1] * target.size)
+    others = mode.theta + rng.standard_normal((n, mode.theta.size)) @ mode.factor.T
+    alone = prior_coordinates(target, int(rng.integers(2**31)), n)
+    log_weights = _weights_prior(target.model).draw_factor(rng, emptied.counts, {}, n)[0]
     theta = labellings.extended(own, others, alone, log_weights[:, -1])
+    theta = theta[np.isfinite(theta).all(axis=1)]
+    if len(theta) < 2 * target.size:
+        return None
     return Chart(theta.mean(axis=0), np.linalg.cholesky(np.cov(theta, rowvar=False)))
 
 

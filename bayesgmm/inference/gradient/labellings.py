@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from functools import cached_property
-from typing import Any
 
 import jax
 import numpy as np
@@ -59,7 +58,9 @@ class Labellings:
         after = log_weights_of(out[:, place])[1].reshape(h, s)
         return out.reshape(h, s, p), log_jacobian - after
 
-    def _renumbered(self, theta: Any, log_weights: Any, orders: NDArray[np.intp]) -> NDArray[np.float64]:
+    def _renumbered(
+        self, theta: Float[NDArray, "s p"], log_weights: Float[NDArray, "s k"], orders: NDArray[np.intp]
+    ) -> Float[NDArray, "s p"]:
         out, (s, k) = theta.copy(), orders.shape
         for name in self.of_components:
             rows = theta[:, self.places[name]].reshape(s, k, -1)

@@ -68,9 +68,9 @@ def find_regions(
     names = tuple(f"mode {m + 1}" for m in range(len(heavy)))
     charts, log_mass = [mode.chart for mode in heavy], [mode.log_mass for mode in heavy]
     if emptied is not None and share >= VISITED:
-        names += (EMPTY,)
-        charts.append(chart_of_emptied(target, labellings, emptied, np.random.default_rng([seed, 4])))
-        log_mass.append(emptied.log_mass)
+        chart = chart_of_emptied(target, labellings, emptied, np.random.default_rng([seed, 4]))
+        if chart is not None:
+            names, charts, log_mass = (*names, EMPTY), [*charts, chart], [*log_mass, emptied.log_mass]
     return Regions.of(names, charts, log_mass) if len(charts) > 1 else None
 
 

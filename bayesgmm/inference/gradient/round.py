@@ -13,7 +13,7 @@ from bayesgmm.float64 import SMALL, to_device
 from bayesgmm.inference.checkpoint import Checkpoint, Saved
 from bayesgmm.inference.chunks import Length, run_chunks
 from bayesgmm.inference.clock import Clock
-from bayesgmm.inference.gradient.jumps import Jumps
+from bayesgmm.inference.gradient.jumps import TRIES, Jumps
 from bayesgmm.inference.gradient.target import Chart, Target, gradients
 from bayesgmm.inference.problem import Problem
 
@@ -30,8 +30,8 @@ class At(NamedTuple):
     slope: Array
 
     @classmethod
-    def theta(cls, target: Target, charts: Chart, theta: Float[NDArray, "c p"]) -> At:
-        """At unconstrained coordinates; to be run in float64."""
+    def of(cls, target: Target, charts: Chart, theta: Float[NDArray, "c p"]) -> At:
+        """Where chains at unconstrained coordinates stand in these charts; to be run in float64."""
         value, slope = gradients(target, theta)
         return cls(charts.u(theta), value, np.einsum("cp,cpq->cq", slope, charts.factor))
 
@@ -66,10 +66,10 @@ class Engine(Protocol):
         """Some steps of every chain."""
 
     def standing(self, state: Any) -> At:
-        """Where the chains stand."""
+        """Where the chains stand; arrays lead with the chains' axis."""
 
     def moved(self, state: Any, at: At) -> Any:
-        """The state with the chains put elsewhere."""
+        """The state with every chain (C, ...) put elsewhere; what is adapted stays."""
 
 
 class Round(NamedTuple):
@@ -82,6 +82,12 @@ class Round(NamedTuple):
     at: At
     number: int
     jumps: Jumps | None
+    may_leave: bool = False  # whether a chain that leaves its mode is no objection: there is somewhere to go
+
+    @property
+    def last(self) -> bool:
+        """Whether no other round may follow: where chains jump, no metric would serve all regions better."""
+        return self.number == 1 or self.jumps is not None
 
     def careful(self, charts: Chart, at: At) -> Round:
         """The second round."""
@@ -91,6 +97,14 @@ class Round(NamedTuple):
     def chunk(self) -> int:
         """Steps between two looks from the host."""
         return CHUNK if self.jumps is None else BETWEEN_JUMPS
+
+    @property
+    def jump_gradients(self) -> NDArray[np.int64]:
+        """Points (S,) that each chain looked at to jump before each kept step."""
+        first = self.engine.num_warmup
+        numbers = np.arange(first, first + self.engine.num_samples)
+        tried = 0 if self.jumps is None else TRIES
+        return np.where(numbers % self.chunk == 0, tried, 0)
 
     @property
     def accept(self) -> float:
@@ -129,20 +143,21 @@ class Round(NamedTuple):
     def _advance(self, state: tuple[Chart, Any], done: int) -> tuple[tuple[Chart, Any], Kept]:
         charts, own = state
         if self.jumps is not None:
-            own = self._jump(own, done)
+            own = self._jump(charts, own, done)
         steps = range(done, done + self.chunk)
         own, draws = self.engine.advance(self.target, charts, own, steps, self.accept, self.seed)
         return (charts, own), draws
 
-    def _jump(self, state: Any, done: int) -> Any:
+    def _jump(self, charts: Chart, state: Any, done: int) -> Any:
         """The state after every chain's jump before step ``done``."""
         at = At(*map(np.asarray, self.engine.standing(state)))
-        theta = self.charts.theta(at.u)
+        charts = Chart(*map(np.asarray, charts))
+        theta = charts.theta(at.u)
         new = self.jumps(theta, at.potential, np.random.default_rng([self.seed, 3, done]))
         moved = np.any(new != theta, axis=1)
         if not moved.any():
             return state
-        there = At.theta(self.target, self.charts, new)
+        there = At.of(self.target, charts, new)
         at = At(
             *(np.where(moved.reshape(-1, *[1] * (a.ndim - 1)), b, a) for a, b in zip(at, there, strict=True))
         )

@@ -86,68 +86,53 @@ def _sample(engine: Any, problem: Problem, fit, others, clock: Clock, checkpoint
         modes = find_modes(problem, target, fit, others)
         emptied = weigh_emptied(problem, target, fit)
     jumps = _jumps(problem, target, modes, emptied) if engine.jumps else None
+    run, remarks = _first_round(engine, problem, target, modes, jumps, share_of_emptied(modes, emptied))
     clock.lap("warm start")
-    if jumps is None:
-        kept, remarks = _rounds(engine, problem, target, modes, emptied, clock, checkpoint)
-    else:
-        kept, remarks = _jumping_round(engine, problem, target, modes, jumps, clock, checkpoint)
-    shape, p = kept.theta.shape[:2], kept.theta.shape[2]
+    kept, remarks = _rounds(run, remarks, clock, checkpoint)
+    (c, s), p = kept.theta.shape[:2], kept.theta.shape[2]
     flat = mixtures(target, kept.theta.reshape(-1, p))
-    draws = jax.tree.map(lambda a: a.reshape(*shape, *a.shape[1:]), flat)
+    draws = jax.tree.map(lambda a: a.reshape(c, s, *a.shape[1:]), flat)
     stats = {name: value for name, value in kept._asdict().items() if name != "theta"}
+    stats["jump_gradients"] = np.broadcast_to(run.jump_gradients[:s], (c, s))
     clock.lap("sampling")
     return draws, stats, notes_on(modes, kept.theta), remarks
 
 
-def _begin(engine: Any, problem: Problem, target: Target, modes: list[Mode]) -> tuple[Any, Chart, At]:
-    """The mode (C,) in which each chain begins, its coordinates, and where it stands."""
+def _first_round(
+    engine: Any, problem: Problem, target: Target, modes: list[Mode], jumps: Jumps | None, share: float
+) -> tuple[Round, tuple[str, ...]]:
+    """The first round, and words on where its chains go; ``share`` is that of a component's being empty."""
     began = allot(weights_of(modes), engine.num_chains)
     charts = Chart(*(np.stack(part) for part in zip(*(modes[m].chart for m in began), strict=True)))
-    return began, charts, At(*dispersed_starts(target, charts, np.random.default_rng([problem.seed, 1])))
+    at = At(*dispersed_starts(target, charts, np.random.default_rng([problem.seed, 1])))
+    if jumps is None:
+        remarks = words_on_unvisited(modes, began) + words_on_emptied(share)
+        return Round(engine, problem, target, charts, at, 0, None, may_leave=share >= VISITED), remarks
+    # All chains in the heaviest region's coordinates, which no chain that jumps can choose by where it is.
+    own, theta = jumps.regions.charts.at(np.zeros(engine.num_chains, int)), charts.theta(at.u)
+    visited = np.flatnonzero(weights_of(modes) >= VISITED)  # by jumps, wherever chains began
+    remarks = words_on_unvisited(modes, visited) + words_on_jumps(jumps.regions)
+    return Round(engine, problem, target, own, At.of(target, own, theta), 0, jumps), remarks
 
 
 def _rounds(
-    engine: Any,
-    problem: Problem,
-    target: Target,
-    modes: list[Mode],
-    emptied: Emptied | None,
-    clock,
-    checkpoint,
-):
+    run: Round, remarks: tuple[str, ...], clock: Clock, checkpoint: Checkpoint | None
+) -> tuple[Kept, tuple[str, ...]]:
     """One round of sampling; where it objects, another with the metric that the first has learnt."""
-    began, charts, at = _begin(engine, problem, target, modes)
-    share = share_of_emptied(modes, emptied)
-    remarks = words_on_unvisited(modes, began) + words_on_emptied(share)
-    run = Round(engine, problem, target, charts, at, 0, None)
     saved = None if checkpoint is None else checkpoint.load(run.begin(), Kept(*[0.0] * len(Kept._fields)))
     if saved is not None and saved.round == 1:
-        run, remarks = run.careful(charts, at), saved.remarks
+        run, remarks = run.careful(run.charts, run.at), saved.remarks
     while True:
         if checkpoint is not None:
             checkpoint.round, checkpoint.remarks = run.number, remarks
         charts, kept, words = run.sample(clock, checkpoint, saved)
-        objection = "" if words or run.number == 1 else _objection(charts, kept, share >= VISITED)
+        objection = "" if words or run.last else _objection(charts, kept, run.may_leave)
         if not objection:
             return kept, remarks + words
-        run, saved = run.careful(*_adapted(target, charts, kept)), None
+        run, saved = run.careful(*_adapted(run.target, charts, kept)), None
         remarks += (
             f"A first round of sampling was thrown away ({objection}); this one used the metric that it had learnt.",
         )
-
-
-def _jumping_round(
-    engine: Any, problem: Problem, target: Target, modes: list[Mode], jumps: Jumps, clock, checkpoint
-):
-    """One round in which chains jump between the regions. No metric would serve all of them better than their own."""
-    _, charts, at = _begin(engine, problem, target, modes)
-    theta, heaviest = charts.theta(at.u), np.zeros(engine.num_chains, int)
-    charts = jumps.regions.charts.at(heaviest)
-    run = Round(engine, problem, target, charts, At.theta(target, charts, theta), 0, jumps)
-    saved = None if checkpoint is None else checkpoint.load(run.begin(), Kept(*[0.0] * len(Kept._fields)))
-    _, kept, words = run.sample(clock, checkpoint, saved)
-    visited = np.flatnonzero(weights_of(modes) >= VISITED)  # by jumps, wherever chains began
-    return kept, words_on_unvisited(modes, visited) + words_on_jumps(jumps.regions) + words
 
 
 def _jumps(problem: Problem, target: Target, modes: list[Mode], emptied: Emptied | None) -> Jumps | None:
@@ -208,7 +193,7 @@ def _adapted(target: Target, charts: Chart, kept: Kept) -> tuple[Chart, At]:
         centres[own] = half[own].mean(axis=(0, 1))
         factors[own] = charts.factor[own] @ tril
     new = Chart(centres, factors)
-    return new, At.theta(target, new, kept.theta[:, -1])
+    return new, At.of(target, new, kept.theta[:, -1])
 
 
 def notes_on(modes: list[Mode], theta: NDArray[np.float64]) -> dict[str, Any]:
