@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+EMPTY = 0.01
+
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns aligned by their widest cell: the first to the left, the others to the right."""
@@ -38,13 +40,17 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value:.{digits - 1}e}"
 
 
-def component_table(result: Any, weight_sd: Any = None, mean_sd: Any = None, sd_sd: Any = None) -> str:
+def component_table(
+    result: Any, weight_sd: Any = None, mean_sd: Any = None, sd_sd: Any = None, empty: Any = None
+) -> str:
     """Weight, means and standard deviations of every component of a fit.
 
     Parameters
     ----------
     weight_sd, mean_sd, sd_sd : (K,), (K, D) and (K, D) posterior standard deviations or standard errors of the
         weights, means and standard deviations, printed in brackets if given
+    empty : (K,) share of the draws in which a component holds no rows, and is the prior's; a column where any is
+        EMPTY or more
     """
     k, d = result.means.shape
     names = result.observed.feature_names
@@ -55,6 +61,8 @@ def component_table(result: Any, weight_sd: Any = None, mean_sd: Any = None, sd_
     deviations = np.reshape(with_error(sds.ravel(), sd_sd), (k, d))
     header = ["component", "weight", *(f"mean {n}" for n in names), *(f"sd {n}" for n in names)]
     rows = [[str(j), weights[j], *means[j], *deviations[j]] for j in range(k)]
+    if empty is not None and np.max(empty) >= EMPTY:
+        header, rows = [*header, "empty in"], [[*row, f"{e:.0%}"] for row, e in zip(rows, empty, strict=True)]
     return text_table(header, rows)
 
 

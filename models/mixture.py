@@ -57,6 +57,7 @@ class FiniteMixture(PyTree):
         model = self if x is None else self.resolve(x)
         n, d = (n_rows, self.components.n_features) if x is None else x.shape
         parameters = jax.tree.map(jnp.asarray, model).parameters(d)
+        numpyro.deterministic("covariances", self.structure.covariances(parameters[2]))
         with numpyro.plate("row", n, subsample_size=subsample_size):
             rows = x if subsample_size is None else numpyro.subsample(x, event_dim=1)
             numpyro.sample("x", MixtureDistribution(self.structure, *parameters), obs=rows)
@@ -65,7 +66,6 @@ class FiniteMixture(PyTree):
         """The (resolved) program's share before the rows: log weights (K,), means (K, D) and precision, sampled."""
         log_weights = self.weights.sites(self.n_components)
         means, precision = self.components.sites(self.structure, self.n_components, n_features)
-        numpyro.deterministic("covariances", self.structure.covariances(precision))
         return log_weights, means, precision
 
     def on_blocks(self, rows: Rows) -> None:

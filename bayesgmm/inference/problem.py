@@ -35,6 +35,14 @@ class Problem:
         """The same task, to be started anew."""
         return dataclasses.replace(self, start=None)
 
+    def for_em(self) -> Problem:
+        """The same task for EM to look for starts: under weights whose density has no poles."""
+        model = self.model
+        bounded = FiniteMixture(
+            model.n_components, model.structure, model.weights.bounded(), model.components
+        )
+        return dataclasses.replace(self, model=bounded)
+
     def tell(self, phase: str, done: int, total: int) -> None:
         """Report progress to whoever listens."""
         if self.progress is not None:

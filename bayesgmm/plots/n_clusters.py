@@ -16,6 +16,8 @@ NEGLIGIBLE = 0.002  # probability below which a number of clusters is left out a
 def n_clusters(result: Any, prior: Any = "model", ax: Any = None) -> Any:
     """Draw the posterior probability of every number of clusters K+, and the prior's beside it.
 
+    Lines on the bars are two Monte Carlo standard errors, where the chains' draws are at hand to tell them.
+
     Parameters
     ----------
     result : posterior, or result of ``bayesgmm.partition``
@@ -35,7 +37,7 @@ def n_clusters(result: Any, prior: Any = "model", ax: Any = None) -> Any:
     with style():
         own_figure = ax is None
         ax = new_axes(size=(max(4.2, min(9.0, 1.8 + len(support))), 3.6)) if ax is None else ax
-        _bars(ax, support, posterior, before)
+        _bars(ax, support, posterior, before, _errors(result))
         if before:
             ax.legend(loc="upper right" if own_figure else "best")
         ax.set_xticks(support)
@@ -48,18 +50,34 @@ def n_clusters(result: Any, prior: Any = "model", ax: Any = None) -> Any:
 
 
 def _bars(
-    ax: Any, support: Int[np.ndarray, " k"], posterior: dict[int, float], before: dict[int, float]
+    ax: Any,
+    support: Int[np.ndarray, " k"],
+    posterior: dict[int, float],
+    before: dict[int, float],
+    errors: dict[int, float],
 ) -> None:
-    """Posterior and prior as bars side by side, or the posterior alone."""
+    """Posterior, with errors, and prior as bars side by side, or the posterior alone."""
     both = [("posterior", posterior, 0)] + ([("prior", before, 1)] if before else [])
     width = 0.8 / len(both)
     for name, table, number in both:
-        heights = [table.get(k, 0.0) for k in support.tolist()]
+        heights = np.array([table.get(k, 0.0) for k in support.tolist()])
         at = support + width * (number - (len(both) - 1) / 2)
         look = {"alpha": 0.55, "hatch": "///", "edgecolor": "white"} if number else {}
+        if errors and not number:
+            reach = np.array([2.0 * errors.get(k, 0.0) for k in support.tolist()])
+            reach[heights < NEGLIGIBLE] = 0.0  # a line at nothing says nothing
+            look = {"yerr": [np.minimum(reach, heights), reach], "error_kw": {"ecolor": INK, "lw": 1.2}}
         bars = ax.bar(at, heights, width=0.94 * width, color=colour(number), label=name, **look)
         size = 9 if len(support) * len(both) <= 16 else 7
         ax.bar_label(bars, [_percent(h) for h in heights], padding=2, fontsize=size, color=INK)
+
+
+def _errors(result: Any) -> dict[int, float]:
+    """Monte Carlo standard errors by number of clusters; none for label draws, which have no chains, or for EM."""
+    posterior = getattr(result, "source", result)
+    if not hasattr(posterior, "n_clusters_table"):
+        return {}
+    return {int(k): float(e) for k, e in posterior.n_clusters_table["mcse"].items()}
 
 
 def _table(result: Any) -> dict[int, float]:

@@ -19,7 +19,7 @@ from bayesgmm.posterior.predict import MOST_CELLS, log_likelihoods, pointwise_lo
 from bayesgmm.posterior.relabel import relabel
 from bayesgmm.row_blocks import make_rows
 
-MODE_NOTES = ("log_joint_at_mode", "laplace_weight", "newton_decrement", "newton_steps")
+MODE_NOTES = ("log_joint_at_mode", "laplace_weight", "newton_decrement", "newton_steps", "visited")
 MOST_POINTWISE = 60_000_000  # draws x rows of pointwise log-likelihood kept (half a gigabyte)
 
 
@@ -47,50 +47,72 @@ def assemble(
     labelled : whether the draws have one labelling already, so that there is nothing to match
     """
     began = time.perf_counter()
+    problem.tell("relabelling", 0, 2)
     chains, length = stats["lp"].shape
-    flat = jax.tree.map(lambda a: np.asarray(a).reshape(chains * length, *a.shape[2:]), draws)
-    sizes = drawn_sizes(flat, problem.rows, problem.seed)
-    score = stats["lp"].ravel()
-    if problem.model.weights.overfits:
-        score = among_usual_numbers(score, sizes)
-    order = np.broadcast_to(np.arange(flat.n_components), sizes.shape)
-    if not labelled:
-        flat, order = relabel(flat, problem.rows, score, start.predict(problem.observed))
-    sizes = np.take_along_axis(sizes, order, axis=1)
-    user = flat.rescale(problem.standardisation.scale, problem.standardisation.shift)
-    totals = log_likelihoods(flat, problem.rows) - problem.log_jacobian
-    kept = slice(None, None, thinning(chains * length, len(problem.rows)))
-    some = flat.at_draws(np.arange(chains * length).reshape(chains, length)[:, kept].ravel())
-    pointwise = pointwise_log_density(some, problem.rows) - problem.standardisation.log_jacobian
+    flat, order, sizes = _relabelled(problem, draws, stats["lp"].ravel(), None if labelled else start)
+    problem.tell("relabelling", 1, 2)
+    totals, pointwise = _scores(problem, flat, chains)
+    problem.tell("relabelling", 2, 2)
     seconds["relabel and score"] = time.perf_counter() - began
 
     def by_chain(values: NDArray) -> NDArray:
         return np.asarray(values, float).reshape(chains, length, *values.shape[1:])
 
-    stats = {**stats, "log_likelihood": totals.reshape(chains, length)}
+    user = flat.rescale(problem.standardisation.scale, problem.standardisation.shift)
+    stats = {**stats, "log_likelihood": by_chain(totals)}
     groups: dict[str, dict[str, Any]] = {
         "posterior": {name: by_chain(value) for name, value in _parameters(user).items()} | dict(hyper or {}),
         "sample_stats": {
             name: np.asarray(value, None if value.dtype == bool else float) for name, value in stats.items()
         },
-        "log_likelihood": {"x": pointwise.reshape(chains, -1, len(problem.rows))},
+        "log_likelihood": {"x": pointwise},
         "observed_data": {"x": np.array(problem.observed.rows)},
         "clustering": {"drawn_sizes": by_chain(sizes), "relabelling": order.reshape(chains, length, -1)},
         "warm_start": {**_parameters(start.restore(start.mixture).with_slots(user.n_components)), **notes},
     }
-    tree = data_tree(groups, flat.structure.dims, problem.observed.feature_names)
     return Posterior(
         observed=problem.observed,
         model=problem.model,
         engine=engine,
         standardisation=problem.standardisation,
         draws=flat,
-        data=tree,
+        data=data_tree(groups, flat.structure.dims, problem.observed.feature_names),
         start=start,
         seconds=dict(seconds),
         remarks=remarks,
         seed=problem.seed,
     )
+
+
+def _relabelled(
+    problem: Any, draws: Mixture, score: NDArray[np.float64], start: Any
+) -> tuple[Mixture, NDArray[np.intp], NDArray[np.float64]]:
+    """Draws (S, ...) with their labels matched, their order (S, K), and rows (S, K) in each component.
+
+    The match is to the draw of the highest score (S,), and its labels are those of the start; without a start labels
+    are left as they are.
+    """
+    flat = jax.tree.map(lambda a: np.asarray(a).reshape(-1, *a.shape[2:]), draws)
+    sizes = drawn_sizes(flat, problem.rows, problem.seed)
+    if start is None:
+        return flat, np.broadcast_to(np.arange(flat.n_components), sizes.shape), sizes
+    if problem.model.weights.overfits:
+        score = among_usual_numbers(score, sizes)
+    numbering = start.predict_proba(problem.observed).argmax(
+        axis=1
+    )  # by the program that relabelling needs too
+    flat, order = relabel(flat, problem.rows, score, numbering)
+    return flat, order, np.take_along_axis(sizes, order, axis=1)
+
+
+def _scores(problem: Any, flat: Mixture, chains: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Log-likelihoods (S,) of the draws in the user's units, and of every row (chains, draws, N), thinned if many."""
+    s, n = len(flat.log_weights), len(problem.rows)
+    kept = np.arange(s).reshape(chains, -1)[:, :: thinning(s, n)]
+    pointwise = pointwise_log_density(flat.at_draws(kept.ravel()), problem.rows)
+    totals = pointwise.sum(axis=1) if kept.size == s else log_likelihoods(flat, problem.rows)
+    pointwise = pointwise.reshape(*kept.shape, n) - problem.standardisation.log_jacobian
+    return totals - problem.log_jacobian, pointwise
 
 
 def among_usual_numbers(lp: NDArray, sizes: NDArray) -> NDArray:
@@ -124,13 +146,13 @@ def drawn_sizes(draws: Mixture, rows: NDArray[np.float64], seed: int) -> NDArray
     """Rows (S, K) in each component when every draw also draws the allocations."""
     s, k = draws.log_weights.shape
     padded = make_rows(rows, draws.structure, most=max(16, MOST_CELLS // (s * k)))
-    return _sizes(draws.structure, draws.natural(), padded, jax.random.key(seed))
+    return _sizes(draws.structure, draws.natural(), padded, np.asarray(seed))
 
 
 @in_float64
 @compiled
-def _sizes(structure, natural, rows, key):
-    return allocation_counts(structure, natural, rows, key)
+def _sizes(structure, natural, rows, seed):
+    return allocation_counts(structure, natural, rows, jax.random.key(seed))
 
 
 def data_tree(

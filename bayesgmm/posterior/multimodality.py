@@ -44,7 +44,8 @@ def stacking_weights(log_densities: NDArray[np.float64]) -> NDArray[np.float64]:
 def mode_table(posterior: Any, invariants: Mapping[str, NDArray]) -> Any:
     """A pandas DataFrame, a row a group of chains: which, their log-likelihood, stacking and Laplace weights.
 
-    The Laplace weight is NaN where the sampler knows of no mode near those chains.
+    The Laplace weight is that of the mode which those chains are about, or of all modes visited where all chains are
+    one group; it is NaN where the sampler knows of no mode near them.
     """
     import pandas as pd
 
@@ -84,6 +85,8 @@ def _laplace(notes: Any, groups: list[NDArray[np.intp]]) -> NDArray[np.float64]:
     if "mode_of_chain" not in notes:
         return out
     mode, weight = notes["mode_of_chain"].values, notes["laplace_weight"].values
+    if len(groups) == 1:
+        return np.array([weight[notes["visited"].values].sum()])
     for i, chains in enumerate(groups):
         found = np.unique(mode[chains])
         if len(found) == 1 and found[0] >= 0:

@@ -122,7 +122,10 @@ class Posterior(MixturePredictor):
 
     @cached_property
     def modes(self) -> Any:
-        """Where chains stay apart: a pandas DataFrame of groups of chains, their stacking and their Laplace weights."""
+        """Where chains stay apart: a pandas DataFrame of groups of chains, their stacking and their Laplace weights.
+
+        One row where all agree; ``data["warm_start"]["laplace_weight"]`` has the weight of every mode that was found.
+        """
         return mode_table(self, invariant_quantities(self))
 
     def relabelled_by_stephens(self) -> Posterior:
@@ -169,5 +172,6 @@ class Posterior(MixturePredictor):
         )
         group = self.data["posterior"]
         spread = {name: group[name].std(("chain", "draw")).values for name in ("weights", "means")}
-        table = component_table(self, spread["weights"], spread["means"])
+        empty = (self.data["clustering"]["drawn_sizes"] == 0).mean(("chain", "draw")).values
+        table = component_table(self, spread["weights"], spread["means"], empty=empty)
         return "\n".join([f"{head}, posterior sd in brackets", table, self.diagnostics().verdict])

@@ -41,12 +41,13 @@ def relabel(
     order : (S, K), the old index of each new component
     """
     pivot = jax.tree.map(lambda a: a[[int(np.argmax(lp))]], draws)
-    labels = membership_probabilities(pivot, rows).argmax(axis=1)
-    order = match(contingency_tables(draws, rows, labels))
+    memberships = membership_probabilities(pivot, rows)
+    order = match(contingency_tables(draws, rows, memberships.argmax(axis=1)))
     if numbering is None:
         new = np.argsort(-np.exp(draws.permute(order).log_weights).mean(axis=0), kind="stable")
     else:
-        new = match(contingency_tables(pivot, rows, numbering))[0]
+        clusters = np.eye(draws.n_components)[numbering]
+        new = match((memberships.T @ clusters)[None])[0]
         new = np.argsort(order[int(np.argmax(lp))])[new]
     order = order[:, new]
     return draws.permute(order), order

@@ -68,6 +68,10 @@ class Dirichlet(WeightPrior):
         """What the posterior mode of the weights adds to each count."""
         return self.concentration - 1.0
 
+    def bounded(self) -> Dirichlet:
+        """Below a concentration of 1 the density is infinite wherever a weight is zero."""
+        return Dirichlet(np.maximum(self.concentration, 1.0))
+
     def log_prior(self, log_weights: Array) -> Array:
         """Log density at the weights, with respect to Lebesgue measure on the first K - 1 of them."""
         k = log_weights.shape[-1]

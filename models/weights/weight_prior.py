@@ -74,6 +74,10 @@ class WeightPrior(PyTree):
             "Gibbs(), or use models.finite_mixture."
         )
 
+    def bounded(self) -> WeightPrior:
+        """A prior as near to this one as may be whose density has no poles, for EM to look for starts under."""
+        return self
+
     # ---- Gibbs
 
     def initial_state(self) -> State:

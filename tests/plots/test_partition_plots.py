@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.patches import Rectangle
 from small_fits import posterior
 
@@ -101,12 +102,13 @@ def test_n_clusters_beside_the_prior():
 def test_n_clusters_of_a_model_has_its_prior():
     post = posterior("faithful")
     for result in (post, bg.partition(post, n_starts=2)):
-        bars = plots.n_clusters(result).containers
+        bars = [c for c in plots.n_clusters(result).containers if isinstance(c, BarContainer)]
         assert [bar.get_label() for bar in bars] == ["posterior", "prior"]
         prior = post.n_clusters_table["prior"]
         assert all(height == pytest.approx(prior.get(k, 0.0)) for k, height in heights(bars[1]).items())
         assert max(heights(bars[1]).values()) == prior.max() > 0.9
-        assert len(plots.n_clusters(result, prior=None).containers) == 1
+        alone = plots.n_clusters(result, prior=None).containers
+        assert [type(c) for c in alone] == [ErrorbarContainer, BarContainer]
     assert len(plots.n_clusters(of_labels()).containers) == 1  # label draws come with no prior
 
 

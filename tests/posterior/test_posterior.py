@@ -7,6 +7,7 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 import bayesgmm as bg
+from bayesgmm.tables import component_table
 
 
 def log_joint(draws, rows):
@@ -104,3 +105,13 @@ def test_print_says_how_far_to_trust_it(posterior):
     assert "4 chains of 250 draws" in text
     assert "mean waiting" in text
     assert "R-hat" in text
+
+
+def test_a_component_that_holds_no_rows_is_marked(posterior):
+    assert "empty in" not in repr(posterior)
+    assert [
+        line.split()[-1] for line in component_table(posterior, empty=[0.004, 0.63]).splitlines()[2:]
+    ] == [
+        "0%",
+        "63%",
+    ]

@@ -31,6 +31,10 @@ from bayesgmm.row_blocks import Rows, make_rows
 
 SAME = 1e-12  # nats a row: what rounding makes of the same maximum reached twice
 RELATIVE_FLOOR = 1e-8  # default reg_covar, of each feature's variance: sd 1e-4 of the data's
+NO_MODE = (
+    "no start gave a finite posterior density: below a concentration of 1 it is infinite where a component is empty; "
+    "give the weights a concentration of at least 1, use EM(objective='likelihood'), or sample the posterior"
+)
 STATUS = {CONVERGED: Status.CONVERGED, MAX_STEPS: Status.MAX_STEPS, NON_FINITE: Status.NON_FINITE}
 
 
@@ -169,7 +173,7 @@ def _result(
     """The best healthy column as a result, components by decreasing weight, with what went wrong in words."""
     objective = np.where(final.status == NON_FINITE, -np.inf, final.objective)
     if not np.any(np.isfinite(objective)):
-        raise FloatingPointError(Status.NON_FINITE.value)
+        raise FloatingPointError(NO_MODE if engine.objective == "posterior" else Status.NON_FINITE.value)
     healthy = np.isfinite(objective) & without_spikes(final.mixture, problem)
     eligible = np.where(healthy, objective, -np.inf) if healthy.any() else objective
     # The first of those that are one to rounding, so that rounding does not choose the order of the components.

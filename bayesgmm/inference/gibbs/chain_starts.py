@@ -42,7 +42,7 @@ def _fit(problem: Problem, n_components: int) -> EMResult:
         conjugate = problem.model
     else:
         conjugate = conjugate.resolve(problem.observed.rows, problem.sample_weight)
-    own = dataclasses.replace(problem, model=conjugate)
+    own = dataclasses.replace(problem, model=conjugate).for_em()
     return EM(objective="posterior", n_init=RESTARTS, moves=0).run(own)
 
 

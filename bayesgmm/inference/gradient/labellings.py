@@ -35,7 +35,7 @@ class Labellings:
     @cached_property
     def of_components(self) -> list[str]:
         """The sites that have a row a component: another component would change their shape."""
-        model, n_features = self._target.model, self._target.rows.blocks.shape[1]
+        model, n_features = self._target.model, self._target.n_features
         more = FiniteMixture(model.n_components + 1, model.structure, model.weights, model.components)
         own, other = _shapes(model, n_features), _shapes(more, n_features)
         return [name for name in self.places if name != "weights" and own[name] != other[name]]

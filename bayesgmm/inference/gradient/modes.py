@@ -6,6 +6,7 @@ mode of the posterior itself; distinct optima of EM are often one. A mode's weig
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,6 +34,7 @@ def em_starts(problem: Problem) -> tuple[EMResult, Mixture]:
 
     The fit is of the same posterior where the prior is conjugate.
     """
+    problem = problem.for_em()
     conjugate = problem.model.components.conjugate
     engine = EM(objective="posterior") if conjugate else EM(objective="likelihood")
     given = problem.start
@@ -81,6 +83,7 @@ def _worth_trying(target: Target, candidates: Mixture, best: Mode, most: int) ->
     count = min(len(candidates.means), BATCH)
     if count == 0:
         return []
+    candidates = jax.tree.map(np.asarray, candidates)  # JAX would compile the taking of a part
     points = np.stack([target.theta_of(candidates.at_draws(np.intp(c))) for c in range(count)])
     potential, _ = gradients(target, points)
     order = [c for c in np.argsort(potential) if potential[c] < best.potential + MARGIN]

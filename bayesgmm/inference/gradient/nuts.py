@@ -60,9 +60,9 @@ class NUTS:
 
     def begin(self, target: Target, charts: Chart, at: At, accept: float, seed: int) -> Any:
         """The chains' first state."""
-        keys = jax.random.split(jax.random.key(seed), self.num_chains)
-        info = ParamInfo(*map(jnp.asarray, at))
-        return _initial_states(self._static(), target, charts, info, keys, np.asarray(accept))
+        return _initial_states(
+            self._static(), target, charts, ParamInfo(*at), np.asarray(seed), np.asarray(accept)
+        )
 
     def advance(
         self, target: Target, charts: Chart, state: Any, steps: range, accept: float, seed: int
@@ -104,8 +104,9 @@ def _kernels(static: tuple[int, int], target: Target, chart: Chart, at: ParamInf
 
 
 @compiled
-def _initial_states(static, target: Target, charts: Chart, at: ParamInfo, keys: Array, accept: Array):
+def _initial_states(static, target: Target, charts: Chart, at: ParamInfo, seed: Array, accept: Array):
     """The chains' first states (chains, ...)."""
+    keys = jax.random.split(jax.random.key(seed), at.z.shape[0])
     return jax.vmap(lambda chart, at, key: _kernels(static, target, chart, at, key, accept)[0])(
         charts, at, keys
     )

@@ -86,33 +86,39 @@ def _sample(engine: Any, problem: Problem, fit, others, clock: Clock, checkpoint
         modes = find_modes(problem, target, fit, others)
         emptied = weigh_emptied(problem, target, fit)
     jumps = _jumps(problem, target, modes, emptied) if engine.jumps else None
-    run, remarks = _first_round(engine, problem, target, modes, jumps, share_of_emptied(modes, emptied))
+    share, visited = share_of_emptied(modes, emptied), _visited(engine, modes, jumps)
+    run = _first_round(engine, problem, target, modes, jumps)._replace(may_leave=share >= VISITED)
+    where = words_on_emptied(share) if jumps is None else words_on_jumps(jumps.regions)
     clock.lap("warm start")
-    kept, remarks = _rounds(run, remarks, clock, checkpoint)
+    kept, remarks = _rounds(run, words_on_unvisited(modes, visited) + where, clock, checkpoint)
     (c, s), p = kept.theta.shape[:2], kept.theta.shape[2]
     flat = mixtures(target, kept.theta.reshape(-1, p))
     draws = jax.tree.map(lambda a: a.reshape(c, s, *a.shape[1:]), flat)
     stats = {name: value for name, value in kept._asdict().items() if name != "theta"}
     stats["jump_gradients"] = np.broadcast_to(run.jump_gradients[:s], (c, s))
     clock.lap("sampling")
-    return draws, stats, notes_on(modes, kept.theta), remarks
+    return draws, stats, notes_on(modes, visited, kept.theta), remarks
+
+
+def _visited(engine: Any, modes: list[Mode], jumps: Jumps | None) -> NDArray[np.intp]:
+    """The modes in which chains begin, or to which they jump wherever they begin."""
+    weights = weights_of(modes)
+    return (
+        np.unique(allot(weights, engine.num_chains)) if jumps is None else np.flatnonzero(weights >= VISITED)
+    )
 
 
 def _first_round(
-    engine: Any, problem: Problem, target: Target, modes: list[Mode], jumps: Jumps | None, share: float
-) -> tuple[Round, tuple[str, ...]]:
-    """The first round, and words on where its chains go; ``share`` is that of a component's being empty."""
+    engine: Any, problem: Problem, target: Target, modes: list[Mode], jumps: Jumps | None
+) -> Round:
+    """The first round: chains dispersed about the modes, each in the coordinates of its own."""
     began = allot(weights_of(modes), engine.num_chains)
     charts = Chart(*(np.stack(part) for part in zip(*(modes[m].chart for m in began), strict=True)))
     at = At(*dispersed_starts(target, charts, np.random.default_rng([problem.seed, 1])))
-    if jumps is None:
-        remarks = words_on_unvisited(modes, began) + words_on_emptied(share)
-        return Round(engine, problem, target, charts, at, 0, None, may_leave=share >= VISITED), remarks
-    # All chains in the heaviest region's coordinates, which no chain that jumps can choose by where it is.
-    own, theta = jumps.regions.charts.at(np.zeros(engine.num_chains, int)), charts.theta(at.u)
-    visited = np.flatnonzero(weights_of(modes) >= VISITED)  # by jumps, wherever chains began
-    remarks = words_on_unvisited(modes, visited) + words_on_jumps(jumps.regions)
-    return Round(engine, problem, target, own, At.of(target, own, theta), 0, jumps), remarks
+    if jumps is not None:  # one set of coordinates for all, which no chain chooses by where it is
+        theta, charts = charts.theta(at.u), jumps.regions.charts.at(np.zeros(engine.num_chains, int))
+        at = At.of(target, charts, theta)
+    return Round(engine, problem, target, charts, at, 0, jumps)
 
 
 def _rounds(
@@ -196,8 +202,8 @@ def _adapted(target: Target, charts: Chart, kept: Kept) -> tuple[Chart, At]:
     return new, At.of(target, new, kept.theta[:, -1])
 
 
-def notes_on(modes: list[Mode], theta: NDArray[np.float64]) -> dict[str, Any]:
-    """What the result keeps of the modes, and which of them each chain (C, S, P) is about (-1: none)."""
+def notes_on(modes: list[Mode], visited: NDArray[np.intp], theta: NDArray[np.float64]) -> dict[str, Any]:
+    """What the result keeps of the modes, and which of them each chain (C, S, P) is about (-1: none, or several)."""
     square = [
         np.mean(np.linalg.solve(mode.factor, (theta - mode.theta).swapaxes(1, 2)) ** 2, axis=(1, 2))
         for mode in modes
@@ -208,5 +214,6 @@ def notes_on(modes: list[Mode], theta: NDArray[np.float64]) -> dict[str, Any]:
         "laplace_weight": weights_of(modes),
         "newton_decrement": np.array([mode.gradient_norm for mode in modes]),
         "newton_steps": np.array([mode.n_newton for mode in modes]),
+        "visited": np.isin(np.arange(len(modes)), visited),
         "mode_of_chain": np.where(np.min(square, axis=0) < SPREAD, nearest, -1),
     }

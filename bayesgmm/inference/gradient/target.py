@@ -41,20 +41,25 @@ class Target(PyTree):
     @classmethod
     def at(cls, model: FiniteMixture, rows: Rows, mixture: Mixture) -> tuple[Target, NDArray[np.float64]]:
         """The target, and theta (P,) at a mixture."""
-        sites = _unconstrained(model, rows, model.to_sites(jax.tree.map(np.asarray, mixture)))
-        target = cls(model, rows, sites)
+        values = model.to_sites(jax.tree.map(np.asarray, mixture))
+        target = cls(model, rows, _unconstrained(model, rows.blocks.shape[1], values))
         return target, target.theta_of(mixture)
 
     def theta_of(self, mixture: Mixture) -> NDArray[np.float64]:
         """Theta (P,) at a mixture, on the host."""
         mixture = jax.tree.map(np.asarray, mixture)  # JAX would compile every little operation on the way
-        sites = _unconstrained(self.model, self.rows, self.model.to_sites(mixture))
+        sites = _unconstrained(self.model, self.n_features, self.model.to_sites(mixture))
         return np.concatenate([np.ravel(sites[name]) for name in sorted(sites)])
 
     @property
     def size(self) -> int:
         """P, the number of coordinates."""
         return sum(np.size(value) for value in self.sites.values())
+
+    @property
+    def n_features(self) -> int:
+        """D."""
+        return self.rows.blocks.shape[1]
 
     def potential(self, theta: Float[Array, " p"]) -> Array:
         """Negative log joint."""
@@ -66,7 +71,7 @@ class Target(PyTree):
 
     def values(self, theta: Float[Array, " p"]) -> dict[str, Array]:
         """The sites' (constrained) values."""
-        return constrain_fn(self.model.on_blocks, (self.rows,), {}, self._unravel(theta))
+        return constrain_fn(self.model.parameters, (self.n_features,), {}, self._unravel(theta))
 
     def value_and_slope(self, theta: Float[Array, " p"]) -> tuple[Array, Array]:
         """Potential and its gradient; traced once for all programs that hold it."""
@@ -157,8 +162,8 @@ def derivatives(target: Target, theta: NDArray[np.float64]):
 
 
 @compiled
-def _unconstrained(model: FiniteMixture, rows: Rows, values: dict[str, Array]) -> dict[str, Array]:
-    return unconstrain_fn(model.on_blocks, (rows,), {}, values)
+def _unconstrained(model: FiniteMixture, n_features: int, values: dict[str, Array]) -> dict[str, Array]:
+    return unconstrain_fn(model.parameters, (n_features,), {}, values)
 
 
 def prior_coordinates(target: Target, seed: int, n_draws: int) -> NDArray[np.float64]:
@@ -168,12 +173,12 @@ def prior_coordinates(target: Target, seed: int, n_draws: int) -> NDArray[np.flo
 
 @compiled
 def _prior_coordinates(target: Target, keys: Array) -> Array:
-    n_features = target.rows.blocks.shape[1]
+    n_features = target.n_features
 
     def one(key: Array) -> Array:
         program = handlers.trace(handlers.seed(target.model.parameters, key)).get_trace(n_features)
         values = {name: program[name]["value"] for name in target.sites}
-        return ravel_pytree(unconstrain_fn(target.model.on_blocks, (target.rows,), {}, values))[0]
+        return ravel_pytree(unconstrain_fn(target.model.parameters, (n_features,), {}, values))[0]
 
     return jax.vmap(one)(keys)
 

@@ -66,6 +66,6 @@ def unconstrained(problem: Problem, target: Target, posterior: Posterior) -> NDA
 @compiled
 def _unconstrained(target: Target, draws: Mixture) -> dict[str, Array]:
     def one(draw: Mixture) -> dict[str, Array]:
-        return unconstrain_fn(target.model.on_blocks, (target.rows,), {}, target.model.to_sites(draw))
+        return unconstrain_fn(target.model.parameters, (target.n_features,), {}, target.model.to_sites(draw))
 
     return jax.vmap(one)(draws)

@@ -53,7 +53,7 @@ def em_fit(problem: Problem) -> EMResult:
     if given is None or isinstance(given, EMResult):
         return em_start(problem)
     conjugate = problem.model.components.conjugate and not problem.model.weights.overfits
-    return EM(objective="posterior" if conjugate else "likelihood", moves=0).run(problem)
+    return EM(objective="posterior" if conjugate else "likelihood", moves=0).run(problem.for_em())
 
 
 def start_mixture(problem: Problem, start: EMResult) -> Mixture:
