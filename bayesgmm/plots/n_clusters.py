@@ -37,13 +37,15 @@ def n_clusters(result: Any, prior: Any = "model", ax: Any = None) -> Any:
     with style():
         own_figure = ax is None
         ax = new_axes(size=(max(4.2, min(9.0, 1.8 + len(support))), 3.6)) if ax is None else ax
-        _bars(ax, support, posterior, before, _errors(result))
+        errors = _errors(result)
+        _bars(ax, support, posterior, before, errors)
         if before:
             ax.legend(loc="upper right" if own_figure else "best")
         ax.set_xticks(support)
         ax.tick_params(axis="x", length=0)
         ax.set(xlabel="number of clusters (occupied components)", ylabel="probability")
-        ax.set_ylim(0, 1.14 * max([*posterior.values(), *before.values()]))
+        tops = [p + 2.0 * errors.get(k, 0.0) for k, p in posterior.items()]
+        ax.set_ylim(0, 1.14 * max([*tops, *before.values()]))
         ax.set_xlim(support[0] - 0.9, support[-1] + 0.9)
         ax.set_title(_title(result))
     return ax

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -219,52 +219,52 @@ def summary(quantities: Mapping[str, Any]) -> Any:
 
 
 def _warnings(found: Mapping[str, Any], chains: int, n_draws: int) -> tuple[str, ...]:
-    out = []
+    """What to mend, in words: agreement of the chains first, then how much they say, then their trajectories."""
+    alone = "One chain cannot show that it missed a mode: run at least four." if chains < 2 else ""
     least = ESS_PER_CHAIN * chains
-    invariants, parameters = found["invariants"], found["parameters"]
-    if chains < 2:
-        out.append("One chain cannot show that it missed a mode: run at least four.")
-    (worst, name), (own, own_name) = _largest(invariants["r_hat"]), _largest(parameters["r_hat"])
+    tables = [found[name][["ess_bulk", "ess_tail"]] for name in ("invariants", "parameters")]
+    few = f"Some quantities have fewer than {least} effective draws in bulk or tail: raise num_samples."
+    few = few if min(table.min().min() for table in tables) < least else ""
+    said = (alone, _disagreement(found, chains), few, *_on_trajectories(found, n_draws))
+    return tuple(filter(None, said))
+
+
+def _disagreement(found: Mapping[str, Any], chains: int) -> str:
+    """What R-hat objects to: quantities without labels before single components."""
+    (worst, name), (own, own_name) = (
+        _largest(found[table]["r_hat"]) for table in ("invariants", "parameters")
+    )
     if not (np.isfinite(worst) and np.isfinite(own)):
-        if chains > 1:
-            out.append("Too few draws to judge convergence: raise num_samples to a hundred or more.")
-    elif worst > APART:
-        out.append(
+        return "Too few draws to judge convergence: raise num_samples to a hundred or more." * (chains > 1)
+    if worst > APART:
+        return (
             f"The chains disagree on label-invariant quantities (R-hat {_r_hat(worst)} for {name}): the posterior has "
             "several modes that the chains do not all visit alike. Averages over them mean nothing: draw longer, try "
             "another sampler (HMC(), or Gibbs(split_merge=True)), or simplify the model."
         )
-    elif own > APART and worst <= R_HAT:
-        out.append(
+    if own > APART and worst <= R_HAT:
+        return (
             f"Relabelled parameters disagree between chains (R-hat {own:.3f} for {own_name}) though label-invariant "
             "quantities agree: read densities and partitions, not components."
         )
-    elif max(worst, own) > R_HAT:
-        out.append(
+    if max(worst, own) > R_HAT:
+        return (
             f"R-hat is {max(worst, own):.3f} for {name if worst >= own else own_name}, above {R_HAT}: the chains have "
             "not mixed fully. Raise num_samples."
         )
-    if (
-        min(
-            invariants[["ess_bulk", "ess_tail"]].min().min(), parameters[["ess_bulk", "ess_tail"]].min().min()
-        )
-        < least
-    ):
-        out.append(
-            f"Some quantities have fewer than {least} effective draws in bulk or tail: raise num_samples."
-        )
+    return ""
+
+
+def _on_trajectories(found: Mapping[str, Any], n_draws: int) -> Iterator[str]:
     if found["n_divergent"]:
-        out.append(
+        yield (
             f"{found['n_divergent']} of {n_draws} transitions diverged: raise target_accept_prob (say 0.95), or give "
             "the components a stronger prior."
         )
     if np.any(found["ebfmi"] < EBFMI):
-        out.append("The energy moves slowly (E-BFMI below 0.3): heavy tails; draw more or tighten the prior.")
+        yield "The energy moves slowly (E-BFMI below 0.3): heavy tails; draw more or tighten the prior."
     if found["n_deepest"] > 0.01 * n_draws:
-        out.append(
-            "Trajectories often reach their longest: the geometry is hard; raise max_tree_depth (HMC: max_steps)."
-        )
-    return tuple(out)
+        yield "Trajectories often reach their longest: the geometry is hard; raise max_tree_depth (HMC: max_steps)."
 
 
 def _r_hat(value: float) -> str:

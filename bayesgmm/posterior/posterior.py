@@ -174,4 +174,5 @@ class Posterior(MixturePredictor):
         spread = {name: group[name].std(("chain", "draw")).values for name in ("weights", "means")}
         empty = (self.data["clustering"]["drawn_sizes"] == 0).mean(("chain", "draw")).values
         table = component_table(self, spread["weights"], spread["means"], empty=empty)
-        return "\n".join([f"{head}, posterior sd in brackets", table, self.diagnostics().verdict])
+        notes = [f"note: {words}" for words in self.remarks]
+        return "\n".join([f"{head}, posterior sd in brackets", table, self.diagnostics().verdict, *notes])

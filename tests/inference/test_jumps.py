@@ -157,6 +157,7 @@ def test_chains_that_would_stay_in_three_modes_cross_between_them(three):
     (weight,) = three.modes["laplace_weight"]
     assert weight == pytest.approx(three.data["warm_start"]["laplace_weight"].values[:3].sum())
     assert "3 regions" in three.remarks[0]
+    assert f"note: {three.remarks[0]}" in repr(three)
     laplace = np.sort(three.data["warm_start"]["laplace_weight"].values[:3])
     together = similarity_of(three)
     found = np.sort([together[0, 50], together[0, 100], together[50, 100]])

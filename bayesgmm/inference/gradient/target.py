@@ -83,7 +83,9 @@ class Target(PyTree):
 
 @jax.jit
 def _value_and_slope(target: Target, theta: Array) -> tuple[Array, Array]:
-    return jax.value_and_grad(target.potential)(theta)
+    return jax.value_and_grad(jax.jit(target.potential))(
+        theta
+    )  # a derivative of what is traced is traced faster
 
 
 class Chart(NamedTuple):
