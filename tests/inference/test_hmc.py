@@ -266,23 +266,7 @@ def test_a_killed_process_goes_on_bit_for_bit(tmp_path, engine, at):
     assert again.data["sample_stats"].equals(whole.data["sample_stats"])
 
 
-# --- one posterior, and the engine chosen
-
-
-@pytest.mark.slow
-def test_three_engines_sample_one_posterior():
-    """Every relabelled parameter within 4 combined MCSE (33 comparisons: fails 2e-3; seeds fixed), sds within 5 %."""
-    model = models.finite_mixture(2)
-    start = bg.fit("faithful", model, bg.EM(objective="posterior"), random_state=0)
-    engines = (bg.HMC(num_samples=3000), bg.NUTS(num_samples=3000), bg.Gibbs(num_samples=5000))
-    groups = [bg.fit("faithful", model, e, start=start, random_state=2).data["posterior"] for e in engines]
-    for i, j in ((0, 1), (0, 2), (1, 2)):
-        for name in ("weights", "means", "covariances"):
-            a, b = (groups[g][name].values.reshape(4, groups[g].sizes["draw"], -1) for g in (i, j))
-            for p in range(a.shape[-1]):
-                mcse = np.hypot(*(arviz_stats.mcse(c[..., p], method="mean") for c in (a, b)))
-                assert abs(a[..., p].mean() - b[..., p].mean()) < 4 * mcse, (i, j, name, p)
-                assert a[..., p].std() == pytest.approx(b[..., p].std(), rel=0.05), (i, j, name, p)
+# --- another start, and the engine chosen
 
 
 @pytest.mark.slow

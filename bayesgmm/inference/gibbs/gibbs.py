@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from numpy.typing import NDArray
 
-from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array
 from bayesgmm.float64 import in_float64, to_device
 from bayesgmm.inference.checkpoint import Checkpoint
 from bayesgmm.inference.chunks import FEWEST, Length, run_chunks
 from bayesgmm.inference.clock import Clock
 from bayesgmm.inference.gibbs.chain_starts import em_start, first_states, starting_labels
+from bayesgmm.inference.gibbs.chunks_of_sweeps import CHUNK, LED_OUT, ChunksOfSweeps, Draws
 from bayesgmm.inference.gibbs.split_merge import applies
 from bayesgmm.inference.gibbs.state import ChainState
-from bayesgmm.inference.gibbs.sweep import log_prior, sweep
 from bayesgmm.inference.problem import Problem
 from bayesgmm.models import FiniteMixture
 from bayesgmm.posterior.assemble import assemble
 from bayesgmm.posterior.posterior import Posterior
 from bayesgmm.row_blocks import Rows, make_rows
 
-CHUNK = 100  # kept draws between two looks from the host
 MANY_ROWS = 1000  # from which on split-merge moves are made unless told otherwise
 
 
@@ -48,7 +45,8 @@ class Gibbs:
     num_samples : draws a chain that are kept
     thin : sweeps for each draw
     split_merge : whether every sweep proposes to split a cluster or to merge two (:mod:`.split_merge`); if None, from
-        1000 rows on, since few rows find their way one by one, and the moves more than double the time to compile.
+        1000 rows on, and in finite mixtures of fewer rows where the warm-up leaves the chains far apart, which is then
+        repeated with moves: they more than double the time to compile, and few rows mostly find their way one by one.
         A split needs an empty slot: sparse, Dirichlet-process and Pitman-Yor mixtures and those of a random number of
         components have some, a finite mixture where it has missed a group. Tied covariances allow no moves.
         ``sample_stats`` then holds ``split_merge_accepted``, the share of each draw's moves that were accepted.
@@ -84,51 +82,50 @@ class Gibbs:
         clock = Clock()
         start = em_start(problem)
         clock.lap("EM start")
-        kept, remarks = _sample(self, problem, start, clock, checkpoint)
+        kept, remarks, moved = _sample(self, problem, start, clock, checkpoint)
         remarks += problem.model.weights.remarks(
             np.exp(kept.state.mixture.log_weights).reshape(-1, _slots(kept))
         )
         kept = _without_unused_slots(kept, start.n_components)
         hyper = _in_user_units(problem, kept.state)
         stats = {"lp": kept.log_prior + kept.log_likelihood}
-        if self.moves(problem):
+        if moved:
             stats["split_merge_accepted"] = kept.accepted
         return assemble(
             problem, self, start, kept.state.mixture, stats, {}, clock.seconds, hyper=hyper, remarks=remarks
         )
 
     def moves(self, problem: Problem) -> bool:
-        """Whether split-merge moves are made."""
+        """Whether split-merge moves are made from the first sweep on."""
         wanted = problem.observed.n_rows >= MANY_ROWS if self.split_merge is None else bool(self.split_merge)
         return wanted and applies(problem.model)
 
+    def may_move(self, problem: Problem) -> bool:
+        """Whether moves are made where the warm-up leaves the chains apart.
 
-class Draws(NamedTuple):
-    """What is kept of each draw (draws, chains, ...)."""
-
-    state: ChainState
-    log_likelihood: Array
-    log_prior: Array
-    accepted: Array
+        Not where slots are to spare: there likelihoods of different numbers of clusters tell little.
+        """
+        return self.split_merge is None and applies(problem.model) and not problem.model.weights.overfits
 
 
 def _sample(
     engine: Gibbs, problem: Problem, start: Any, clock: Clock, checkpoint: Checkpoint | None
-) -> tuple[Draws, tuple[str, ...]]:
-    """The draws (chains, draws, ...) in standardised units, on the host, and words on how it went."""
+) -> tuple[Draws, tuple[str, ...], bool]:
+    """The draws (chains, draws, ...) in standardised units, on the host, words on how it went, and whether by moves."""
     model, rows, state, key = _begin(engine, problem, start)
-    moves = engine.moves(problem)
-
-    def advance(state: ChainState, done: int) -> tuple[ChainState, Draws]:
-        return _advance(model, rows, state, key, np.asarray(done), np.asarray(engine.thin), moves)
-
+    advance = ChunksOfSweeps(
+        model, rows, key, engine.num_warmup, engine.thin, engine.moves(problem), engine.may_move(problem)
+    )
     saved = None
     if checkpoint is not None:
         saved = checkpoint.load(state, Draws(state, *np.zeros(3)))
+    if saved is not None:
+        advance.resume(saved)
     length = Length(engine.num_warmup, engine.num_samples, CHUNK)
     _, kept, remarks = run_chunks(problem, "Gibbs", advance, state, length, clock, checkpoint, saved)
     clock.lap("sampling")
-    return kept, remarks
+    led_out = advance.moves and not engine.moves(problem)
+    return kept, (LED_OUT, *remarks) if led_out else remarks, advance.moves
 
 
 @in_float64
@@ -139,31 +136,6 @@ def _begin(engine: Gibbs, problem: Problem, start: Any) -> tuple[FiniteMixture, 
     labels = starting_labels(problem, start, engine.num_chains)
     state = to_device(first_states(model, problem.rows, labels))
     return model, rows, state, jax.random.key(problem.seed)
-
-
-@in_float64
-@compiled
-def _advance(
-    model: FiniteMixture, rows: Rows, state: ChainState, key: Array, done: Array, thin: Array, moves: bool
-) -> tuple[ChainState, Draws]:
-    """CHUNK draws of every chain (draws, chains, ...); one program serves warm-up and sampling.
-
-    A draw is the state that a sweep begins from, since that is what the sweep's log-likelihood belongs to. The key of
-    a sweep depends on its number alone.
-    """
-
-    def draw(state: ChainState, number: Array) -> tuple[ChainState, Draws]:
-        def one(i: Array, carry: tuple) -> tuple:
-            before, accepted = carry[0], carry[3]
-            swept = sweep(model, rows, before, jax.random.fold_in(key, number * thin + i), moves)
-            return swept.state, swept.log_likelihood, before, accepted + swept.accepted / thin
-
-        none = jnp.zeros(state.mixture.log_weights.shape[0], state.mixture.means.dtype)
-        start = (state, none, state, none)
-        after, log_likelihood, before, accepted = lax.fori_loop(0, thin, one, start)
-        return after, Draws(before, log_likelihood, log_prior(model, before), accepted)
-
-    return lax.scan(draw, state, done + jnp.arange(CHUNK))
 
 
 def _slots(kept: Draws) -> int:
