@@ -11,16 +11,16 @@ import hypothesis
 import jaxtyping
 import pytest
 
-# Before the first import of the package: every annotation in it is checked at every call.
-jaxtyping.install_import_hook(["bayesgmm"], "beartype.beartype")
+# The variables are set, rather than any configuration, so that programs which tests start see them too, and before the
+# hook below, which loads JAX with the first module that it checks.
 cache = importlib.import_module("bayesgmm.compilation_cache").default_cache_folder()
-
-# The variables are set, rather than any configuration, so that programs which tests start see them too; JAX
-# itself is loaded only by the tests that need it.
 os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+# Every annotation in the package (but in what was just imported) is checked at every call.
+jaxtyping.install_import_hook(["bayesgmm"], "beartype.beartype")
 
 # The first example of a property may compile for seconds; the same examples run everywhere.
 hypothesis.settings.register_profile("bayesgmm", deadline=None, derandomize=True, print_blob=True)
