@@ -25,7 +25,10 @@ from jax import lax
 from jaxtyping import Float, Int, Shaped
 
 from bayesgmm.covariances import Array, Natural, Structure
+from bayesgmm.logarithm import log
 from bayesgmm.row_blocks import Rows, block_size
+
+FEW = 8  # components up to which a reduction over them is written out
 
 
 class Statistics(NamedTuple):
@@ -44,12 +47,21 @@ def _softmax(
     logits: Float[Array, "c k b"], weights: Float[Array, " b"] | None = None
 ) -> tuple[Float[Array, "c b"], Float[Array, "c k b"]]:
     """Logsumexp over components, and responsibilities times the rows' weights, from one pass of exponentials."""
-    top = jnp.max(logits, axis=1, keepdims=True)
+    top = _over_components(jnp.maximum, jnp.max, logits)
     top = jnp.where(jnp.isfinite(top), top, 0.0)
     exponentials = jnp.exp(logits - top)
-    total = jnp.sum(exponentials, axis=1, keepdims=True)
+    total = _over_components(jnp.add, jnp.sum, exponentials)
     share = 1.0 / total if weights is None else weights / total  # one division a row, not one a component
-    return (top + jnp.log(total))[:, 0], exponentials * share
+    return (top + log(total))[:, 0], exponentials * share
+
+
+def _over_components(
+    operation: Callable[[Array, Array], Array], reduction: Callable[..., Array], values: Float[Array, "c k b"]
+) -> Float[Array, "c 1 b"]:
+    """A reduction; for few components one operation after the other, which runs twice as fast on a processor."""
+    if values.shape[1] > FEW:
+        return reduction(values, axis=1, keepdims=True)
+    return functools.reduce(operation, jnp.split(values, values.shape[1], axis=1))
 
 
 def _block(rows: Rows, i: Array) -> tuple[Array, Array]:

@@ -20,6 +20,7 @@ ROOMS = [
         "tables",
         "gamma_draws",
         "kernel",
+        "logarithm",
         "row_blocks",
         "covariances",
         "data",
