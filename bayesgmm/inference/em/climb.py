@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.cores import programs_at_once
 from bayesgmm.covariances import Structure
-from bayesgmm.float64 import in_float64, to_device
+from bayesgmm.float64 import in_float64
 from bayesgmm.inference.em.steps import (
     CONVERGED,
     MAX_STEPS,
@@ -38,6 +38,8 @@ GROUPS = {
 }  # columns of one program by rows x slots up to which they are worth their padding
 SIDE_BY_SIDE = 8  # evaluations between two looks where columns of many rows race one by one
 MOST_GROUPS = 2  # that climb at once
+
+_advance_in_float64 = in_float64(advance)
 
 
 def climb(
@@ -74,15 +76,16 @@ def climb(
     size = next((size for most, size in GROUPS.items() if work <= most), 1)
     most = settings.chunk if size > 1 or state.objective.size == 1 else min(SIDE_BY_SIDE, settings.chunk)
     settings = settings._replace(chunk=np.asarray(np.clip(CHUNK_WORK // (work * size), 4, most)))
-    with jax.enable_x64(True):  # on the device once, not once a chunk; rows without a copy
-        rows, (prior, settings) = jax.device_put(rows), to_device((prior, settings))
+    with jax.enable_x64(True):  # on the device once, not once a chunk, and without a copy
+        rows = jax.device_put(rows)
     history: list[list[float]] = [[] for _ in range(state.objective.size)]
     immune = np.zeros(state.objective.size, bool)
     with ThreadPoolExecutor(programs_at_once(MOST_GROUPS)) as pool:
         while (running := _running(state, races, sound, immune, floor)).size:
             groups = [running[first : first + size] for first in range(0, running.size, size)]
             run = functools.partial(_run_group, structure, rows, state, size, prior, settings)
-            for columns, (part, chunk) in zip(groups, list(pool.map(run, groups)), strict=True):
+            ran = map(run, groups) if len(groups) == 1 else pool.map(run, groups)
+            for columns, (part, chunk) in zip(groups, list(ran), strict=True):
                 state = put_columns(state, part, columns)
                 for column, values in zip(columns, chunk.T, strict=False):
                     history[column].extend(values[np.isfinite(values)])
@@ -149,8 +152,3 @@ def _retire(
     hope = np.where(np.isfinite(objective), 10.0 * state.remaining[race], 0.0)
     behind = objective + hope + margin < leader
     status[(status == RUNNING) & behind & ~immune] = RETIRED
-
-
-@in_float64
-def _advance_in_float64(structure, rows, state, prior, settings):
-    return advance(structure, rows, state, prior, settings)
