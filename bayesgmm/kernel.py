@@ -28,7 +28,7 @@ from bayesgmm.covariances import Array, Natural, Structure
 from bayesgmm.logarithm import log
 from bayesgmm.row_blocks import Rows, block_size
 
-FEW = 8  # components up to which a reduction over them is written out
+FEW = 10  # components up to which a reduction over them is written out
 
 
 class Statistics(NamedTuple):

@@ -12,6 +12,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from bayesgmm.covariances import Array, Natural, Precision, PseudoMoments, Structure, get_structure, namespace
+from bayesgmm.data import RowMoments
 from bayesgmm.kernel import total_log_density
 from bayesgmm.mixture import Mixture, MixtureDistribution
 from bayesgmm.models.components import ComponentPrior, DataMoments, NormalInverseWishart
@@ -89,10 +90,16 @@ class FiniteMixture(PyTree):
         return prior_draws(self, int(n_rows), int(n_draws), as_seed(random_state))
 
     def resolve(
-        self, x: Float[Array, "n d"], sample_weight: Float[Array, " n"] | None = None
+        self,
+        x: Float[Array, "n d"],
+        sample_weight: Float[Array, " n"] | None = None,
+        known: RowMoments | None = None,
     ) -> FiniteMixture:
-        """The model with every hyperparameter an array, those left open set from the rows."""
-        moments = DataMoments(x, sample_weight)
+        """The model with every hyperparameter an array, those left open set from the rows.
+
+        ``known`` are the moments of these rows, where they have been computed already.
+        """
+        moments = DataMoments(x, sample_weight, known)
         usual = self.weights.usual_number(self.n_components)
         components = self.components.resolve(self.structure, usual, moments)
         return FiniteMixture(self.n_components, self.structure, self.weights.resolve(), components)

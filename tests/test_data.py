@@ -21,6 +21,7 @@ from hypothesis import assume, given, settings
 
 from bayesgmm.data import (
     Data,
+    RowMoments,
     Standardisation,
     as_data,
     check_fit,
@@ -489,7 +490,7 @@ def test_check_fit_refuses_in_words(x, n_components, sample_weight, message):
 def test_dependent_features_are_named(n_rows, unit):
     def check(x):
         data, ones = as_data(x), np.ones(len(x))
-        check_independent(data, Standardisation.fit(data.rows), ones)
+        check_independent(data, RowMoments.of(data.rows), ones)
 
     x = unit * (np.random.default_rng(0).standard_normal((n_rows, 4)) * [1.0, 1e3, 1e-3, 1.0] + 50.0)
     check(x)

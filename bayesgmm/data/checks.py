@@ -9,22 +9,23 @@ import numpy as np
 from jaxtyping import Float64
 
 from bayesgmm.data.cells import first_where
-from bayesgmm.data.pieces import PIECE, extremes
+from bayesgmm.data.moments import RowMoments
 from bayesgmm.data.rows import Data, default_names
-from bayesgmm.data.standardisation import Standardisation
 
 DEPENDENT = (
     1e-14  # least eigenvalue of the features' correlations over the largest, where one says nothing new
 )
 
 
-def check_fit(data: Data, n_components: int, sample_weight: Any = None) -> None:
+def check_fit(
+    data: Data, n_components: int, sample_weight: Any = None, moments: RowMoments | None = None
+) -> None:
     """Raise ``ValueError`` for rows to which ``n_components`` components cannot be fitted.
 
     Wanted: at least as many rows as components, two different rows, no constant feature, and no feature whose range
-    overflows. Rows of weight zero do not count.
+    overflows. Rows of weight zero do not count. ``moments`` are those of the rows, where they are known.
     """
-    rows, weight = data.rows, check_sample_weight(sample_weight, data.n_rows)
+    weight = check_sample_weight(sample_weight, data.n_rows)
     n_counted = int(np.count_nonzero(weight > 0))
     counted = "rows" if n_counted == data.n_rows else "rows of positive weight"
     if n_counted < n_components:
@@ -32,9 +33,10 @@ def check_fit(data: Data, n_components: int, sample_weight: Any = None) -> None:
             f"Expected at least as many {counted} as components; got {n_counted} for {n_components} components. "
             "Ask for fewer components, or bring more rows."
         )
-    low, high = extremes(rows, weight)
+    moments = moments or RowMoments.of(data.rows, weight)
+    low = moments.low
     with np.errstate(over="ignore"):
-        extent = high - low
+        extent = moments.high - low
     if not extent.any():
         got = "a single row" if n_counted == 1 else f"{n_counted} identical rows"
         raise ValueError(
@@ -53,9 +55,7 @@ def check_fit(data: Data, n_components: int, sample_weight: Any = None) -> None:
         raise ValueError(f"The range of column {column!r} overflows float64. Rescale it first.")
 
 
-def check_independent(
-    data: Data, standardisation: Standardisation, sample_weight: Float64[np.ndarray, " N"]
-) -> None:
+def check_independent(data: Data, moments: RowMoments, sample_weight: Float64[np.ndarray, " N"]) -> None:
     """Raise ``ValueError`` where one feature is a linear combination of others, to rounding.
 
     A covariance that ties features together then has no inverse, and the likelihood no bound.
@@ -64,11 +64,9 @@ def check_independent(
         np.count_nonzero(sample_weight) <= data.n_features
     ):  # so few rows lie in a plane whatever the features are
         return
-    for n in (PIECE, data.n_rows):  # a piece of most data shows at once that nothing is amiss
-        second = standardisation.second_moments(data.rows[:n], sample_weight[:n])
-        values, vectors = np.linalg.eigh(second)
-        if values[0] > DEPENDENT * values[-1]:
-            return
+    values, vectors = np.linalg.eigh(moments.scaled(moments.deviations))
+    if values[0] > DEPENDENT * values[-1]:
+        return
     together = [n for n, v in zip(data.feature_names, vectors[:, 0], strict=True) if abs(v) > 1e-6]
     raise ValueError(
         f"Columns {', '.join(map(repr, together[:8]))} depend on each other linearly, to rounding: no mixture with "

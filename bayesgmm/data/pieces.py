@@ -26,11 +26,3 @@ def columns(
     """The same, features-major and copied: where features are few, arithmetic runs several times faster so."""
     for part, weight in pieces(rows, sample_weight):
         yield np.array(part.T, order="C"), weight
-
-
-def extremes(
-    rows: Float64[np.ndarray, "N D"], sample_weight: Float64[np.ndarray, " N"]
-) -> tuple[Float64[np.ndarray, " D"], Float64[np.ndarray, " D"]]:
-    """Least and largest value of each feature over the rows of positive weight."""
-    found = [(x.min(axis=1), x.max(axis=1)) for x, weight in columns(rows, sample_weight) if len(weight)]
-    return np.min([low for low, _ in found], axis=0), np.max([high for _, high in found], axis=0)

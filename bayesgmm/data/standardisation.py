@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from bayesgmm.data.pieces import columns, extremes
+from bayesgmm.data.moments import RowMoments
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,27 +29,16 @@ class Standardisation:
         """Weighted mean and standard deviation (divisor: the sum of the weights) of each feature.
 
         With ``common_scale`` every feature is divided by the same number, the root of the mean variance, so that a
-        spherical model means the same before and after. Neither large offsets nor extreme units lose digits: the sums
-        run over differences from one row, in units of the largest of them.
+        spherical model means the same before and after.
 
         Raises ``ValueError`` where the scale would be zero: a feature constant over the rows of positive weight.
         """
-        weight = np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        weight = weight / weight.max()
-        weight = weight / weight.sum()
-        pilot = rows[np.argmax(weight > 0)]
-        shift = pilot + sum((x - pilot[:, None]) @ w for x, w in columns(rows, weight))
-        low, high = extremes(rows, weight)
-        spread = np.maximum(np.abs(low - shift), np.abs(high - shift))
-        unit = np.where(spread > 0, spread, 1.0)
-        rest = square = np.zeros(rows.shape[1])
-        for x, w in columns(rows, weight):
-            x -= shift[:, None]
-            x /= unit[:, None]
-            rest = rest + x @ w  # what rounding left of the mean
-            square = square + np.square(x, out=x) @ w
-        deviation = unit * np.sqrt(np.maximum(square - rest**2, 0.0))
-        deviation[low == high] = 0.0
+        return cls.of(RowMoments.of(rows, sample_weight), common_scale)
+
+    @classmethod
+    def of(cls, moments: RowMoments, common_scale: bool = False) -> Standardisation:
+        """The same, of moments that are known."""
+        deviation = moments.deviations
         if common_scale:
             largest = deviation.max()
             if largest > 0:
@@ -60,23 +49,12 @@ class Standardisation:
                 f"Expected features that vary; got a constant one at column {flat[0]} (over the rows of positive "
                 "weight). Leave it out."
             )
-        return cls(shift=shift, scale=deviation)
+        return cls(shift=moments.mean, scale=deviation)
 
     @classmethod
     def identity(cls, n_features: int) -> Standardisation:
         """The map that changes nothing."""
         return cls(shift=np.zeros(n_features), scale=np.ones(n_features))
-
-    def second_moments(
-        self, rows: Float64[np.ndarray, "N D"], sample_weight: Float64[np.ndarray, " N"]
-    ) -> Float64[np.ndarray, "D D"]:
-        """Weighted sum of products (D, D) of standardised rows, which are read in pieces."""
-        second = np.zeros((rows.shape[1],) * 2)
-        for x, weight in columns(rows, sample_weight):
-            x -= self.shift[:, None]
-            x /= self.scale[:, None]
-            second += (x * weight) @ x.T
-        return second
 
     def forward(self, rows: Float64[np.ndarray, "*batch D"]) -> Float64[np.ndarray, "*batch D"]:
         """From the user's units to standard ones."""

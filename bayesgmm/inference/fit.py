@@ -7,7 +7,14 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from bayesgmm.data import Standardisation, as_data, check_fit, check_independent, check_sample_weight
+from bayesgmm.data import (
+    RowMoments,
+    Standardisation,
+    as_data,
+    check_fit,
+    check_independent,
+    check_sample_weight,
+)
 from bayesgmm.inference.auto import Auto
 from bayesgmm.inference.em.em import EM
 from bayesgmm.inference.problem import Problem
@@ -81,9 +88,11 @@ def prepare(x, model, start=None, sample_weight=None, random_state=None, progres
         )
     data = as_data(x)
     weight = check_sample_weight(sample_weight, data.n_rows)
-    check_fit(data, 1 if model.weights.overfits else model.n_components, weight)
-    standardisation = Standardisation.fit(data.rows, weight, common_scale=model.structure.common_scale)
+    moments = RowMoments.of(data.rows, weight)
+    check_fit(data, 1 if model.weights.overfits else model.n_components, weight, moments)
+    standardisation = Standardisation.of(moments, model.structure.common_scale)
     if model.structure.correlates:
-        check_independent(data, standardisation, weight)
-    resolved = model.resolve(data.rows, weight)
-    return Problem(data, resolved, standardisation, weight, as_seed(random_state), start, progress)
+        check_independent(data, moments, weight)
+    resolved = model.resolve(data.rows, weight, moments)
+    seed = as_seed(random_state)
+    return Problem(data, resolved, standardisation, weight, seed, start, progress, known=moments)

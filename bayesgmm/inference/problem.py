@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.compiled import compiled
-from bayesgmm.data import Data, Standardisation
+from bayesgmm.data import Data, RowMoments, Standardisation
 from bayesgmm.float64 import in_float64
 from bayesgmm.inference.start import labels_to_one_hot, mixtures_from_responsibilities
 from bayesgmm.mixture import Mixture
@@ -30,6 +30,7 @@ class Problem:
     start: Any = None
     progress: Callable[[str, int, int], None] | None = None
     checkpoint: Any = None
+    known: RowMoments | None = None
 
     def without_start(self) -> Problem:
         """The same task, to be started anew."""
@@ -65,7 +66,9 @@ class Problem:
     @cached_property
     def whitener(self) -> NDArray[np.float64]:
         """W (D, D) such that standardised rows times W' have unit covariance."""
-        return whitener(self.observed.rows, self.standardisation, self.sample_weight)
+        moments = self.known or RowMoments.of(self.observed.rows, self.sample_weight)
+        second = moments.scaled(self.standardisation.scale)
+        return np.linalg.inv(np.linalg.cholesky(second + 1e-12 * np.eye(len(second))))
 
     @property
     def log_jacobian(self) -> float:
@@ -141,16 +144,6 @@ class Problem:
         one_hot = labels_to_one_hot(codes, k)[None] * self.sample_weight
         start = mixtures_from_responsibilities(self.model.structure, self.rows, one_hot, shrink=True)
         return Mixture(start.structure, *(a[0] for a in _leaves(start)))
-
-
-def whitener(
-    rows: NDArray[np.float64], standardisation: Standardisation, sample_weight: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """W (D, D) such that rows, standardised and then times W', have unit covariance; they are read in pieces."""
-    second = standardisation.second_moments(
-        rows, sample_weight / np.sum(sample_weight)
-    )  # about zero, their mean
-    return np.linalg.inv(np.linalg.cholesky(second + 1e-12 * np.eye(len(second))))
 
 
 @in_float64

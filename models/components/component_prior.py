@@ -12,48 +12,57 @@ import numpy as np
 from jaxtyping import Float
 
 from bayesgmm.covariances import Array, Moments, Natural, Precision, PseudoMoments, Structure, namespace
+from bayesgmm.data import RowMoments
 from bayesgmm.pytree import PyTree
-
-PIECE = 16_384  # rows taken at a time
 
 
 class DataMoments:
     """What defaults are scaled from: mean (D,), covariance (D, D), least, largest and median value (D,) of the rows.
 
-    Each is computed when it is asked for; host rows are read in pieces, so that large data is not copied.
+    Each is computed when it is asked for; of host rows all but the median at once (:class:`RowMoments`), unless they
+    are ``known``.
     """
 
-    def __init__(self, x: Array, sample_weight: Array | None = None):
+    def __init__(self, x: Array, sample_weight: Array | None = None, known: RowMoments | None = None):
         self._x = x
         self._xp = namespace(x)
         ones = np.ones(x.shape[0]) if sample_weight is None else sample_weight
         self._weight = self._xp.asarray(ones, x.dtype)
+        self._known = known
 
-    def _pieces(self) -> list[tuple[Array, Array]]:
-        n = self._x.shape[0]
-        length = PIECE if self._xp is np else n
-        return [(self._x[i : i + length], self._weight[i : i + length]) for i in range(0, n, length)]
+    @cached_property
+    def _of_host(self) -> RowMoments | None:
+        return self._known or (RowMoments.of(self._x, self._weight) if self._xp is np else None)
 
     @cached_property
     def mean(self) -> Array:
         """Weighted mean, from differences to one row: the mean of rows far from the origin loses digits."""
-        pilot = self._x[0]
-        return pilot + sum(weight @ (x - pilot) for x, weight in self._pieces()) / self._xp.sum(self._weight)
+        if self._of_host:
+            return self._of_host.mean
+        return self._x[0] + self._weight @ (self._x - self._x[0]) / self._xp.sum(self._weight)
 
     @cached_property
     def covariance(self) -> Array:
         """Weighted covariance with the unbiased divisor."""
-        scatter = sum(((x - self.mean) * weight[:, None]).T @ (x - self.mean) for x, weight in self._pieces())
-        return scatter / self._xp.maximum(self._xp.sum(self._weight) - 1.0, 1.0)
+        if self._of_host:
+            return self._of_host.covariance
+        away = self._x - self.mean
+        return (
+            (away * self._weight[:, None]).T @ away / self._xp.maximum(self._xp.sum(self._weight) - 1.0, 1.0)
+        )
 
     @cached_property
     def low(self) -> Array:
         """Least value over the rows of positive weight."""
+        if self._of_host:
+            return self._of_host.low
         return self._xp.min(self._xp.where((self._weight > 0)[:, None], self._x, np.inf), axis=0)
 
     @cached_property
     def high(self) -> Array:
         """Largest value over the rows of positive weight."""
+        if self._of_host:
+            return self._of_host.high
         return self._xp.max(self._xp.where((self._weight > 0)[:, None], self._x, -np.inf), axis=0)
 
     @cached_property
