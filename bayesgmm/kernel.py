@@ -148,8 +148,7 @@ def allocation_counts(structure: Structure, natural: Natural, rows: Rows, key: A
 
     def body(i: Array, total: Array) -> Array:
         x, w = _block(rows, i)
-        logits = _logits(natural.eta, structure.features(x))
-        labels = jax.random.categorical(jax.random.fold_in(key, i), logits, axis=1)
+        labels = _drawn(structure, natural, x, jax.random.fold_in(key, i))
         return total + jnp.sum(jax.nn.one_hot(labels, k, axis=1, dtype=w.dtype) * (w > 0), axis=-1)
 
     return lax.fori_loop(0, rows.used, body, jnp.zeros((c, k), natural.eta.dtype))
@@ -160,15 +159,18 @@ def allocations(structure: Structure, natural: Natural, rows: Rows, key: Array) 
 
     def one(block: tuple[Array, Array]) -> Array:
         i, x = block
-        _, probabilities = _softmax(_logits(natural.eta, structure.features(x)))
-        below = jnp.cumsum(probabilities[:, :-1], axis=1)
-        uniform = jax.random.uniform(
-            jax.random.fold_in(key, i), (below.shape[0], 1, below.shape[2]), below.dtype
-        )
-        return jnp.sum(uniform >= below, axis=1, dtype=jnp.int32)
+        return _drawn(structure, natural, x, jax.random.fold_in(key, i))
 
     out = lax.map(one, (jnp.arange(rows.blocks.shape[0]), rows.blocks))
     return jnp.swapaxes(out, 0, 1).reshape(out.shape[1], -1)
+
+
+def _drawn(structure: Structure, natural: Natural, x: Float[Array, "d b"], key: Array) -> Int[Array, "c b"]:
+    """Components of one block's rows, by inversion: a single random number a row."""
+    _, probabilities = _softmax(_logits(natural.eta, structure.features(x)))
+    below = jnp.cumsum(probabilities[:, :-1], axis=1)
+    uniform = jax.random.uniform(key, (below.shape[0], 1, below.shape[2]), below.dtype)
+    return jnp.sum(uniform >= below, axis=1, dtype=jnp.int32)
 
 
 def posterior_probabilities(structure: Structure, natural: Natural, rows: Rows) -> Float[Array, "n c k"]:
