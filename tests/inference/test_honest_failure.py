@@ -48,3 +48,40 @@ def test_what_does_not_depend_on_labels_is_right(sampled):
         assert abs(means[0] - means[1]) < 5 * np.hypot(*errors)
     clusters = [fit.n_clusters.to_numpy() for fit in sampled]
     assert 0.5 * np.abs(clusters[0] - clusters[1]).sum() < 0.15
+
+
+# --- galaxies, K = 4: three modes of some weight, between which chains find their way slowly
+
+
+@pytest.fixture(scope="module")
+def four():
+    """A long run of Gibbs: its chains went between the modes some 250 times."""
+    engine = bg.Gibbs(num_warmup=2000, num_samples=20_000)
+    return bg.fit("galaxies_26.96", models.finite_mixture(4), engine, random_state=1)
+
+
+def judged(post):
+    """Nothing is called agreed that has not mixed: the words go with the figures."""
+    found = post.diagnostics()
+    worst = max(found.max_r_hat, found.parameters["r_hat"].max())
+    assert not any("converged" in words for words in (found.verdict, repr(post), *post.warnings))
+    assert found.verdict.startswith("Read with care") or worst <= 1.01
+    assert worst <= 1.01 or any("R-hat" in words for words in post.warnings)
+    return found
+
+
+@pytest.mark.parametrize(
+    "engine", [bg.HMC(), bg.NUTS(), bg.Gibbs()], ids=lambda engine: type(engine).__name__
+)
+def test_four_components_for_galaxies(four, engine):
+    """Six invariants within 5 combined standard errors, estimates from chains that mix slowly; P(K+) within .02."""
+    post = bg.fit("galaxies_26.96", models.finite_mixture(4), engine, random_state=0)
+    ours, long = (judged(fit).invariants for fit in (post, four))
+    if not isinstance(engine, bg.Gibbs):
+        assert "4 regions that trajectories seldom leave (3 modes, and where a component is empty" in str(
+            post.remarks
+        )
+    for name in ("log likelihood", "occupied components", *(f"sorted weight {i}" for i in range(4))):
+        gap = ours.loc[name, "mean"] - long.loc[name, "mean"]
+        assert abs(gap) < 5 * np.hypot(ours.loc[name, "mcse_mean"], long.loc[name, "mcse_mean"]), name
+    assert np.abs(post.n_clusters.to_numpy() - four.n_clusters.to_numpy()).max() < 0.02
