@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
-from typing import Any
-
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.covariances import Moments, PseudoMoments, Structure
+from bayesgmm.inference.k_means import k_means, nearest
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 
@@ -60,23 +58,13 @@ def start_labels(
     trees = trees or Trees(rows)
     out = trees.cut(n_components, n_init - 1)
     kinds = (
-        lambda: _kmeans(rows, n_components, rng),
+        lambda: k_means(rows, n_components, rng),
         lambda: rng.permutation(len(rows)) % n_components,
-        lambda: _kmeans(rows[:, _half(rows.shape[1], rng)], n_components, rng),
+        lambda: k_means(rows[:, _half(rows.shape[1], rng)], n_components, rng),
         lambda: _random_centres(rows, n_components, rng),
         lambda: _random_centres(trees.sphered, n_components, rng),
     )
-    with _thread_pools().limit(limits=1):  # handing so few rows to threads costs k-means more than it saves
-        return out + [kinds[i % len(kinds)]() for i in range(n_init - len(out))]
-
-
-@functools.cache
-def _thread_pools() -> Any:
-    """Of the loaded libraries; k-means' own are loaded first. Looking for them takes as long as a small k-means."""
-    import sklearn.cluster  # noqa: F401
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
+    return out + [kinds[i % len(kinds)]() for i in range(n_init - len(out))]
 
 
 def sample_size(model: FiniteMixture, n_features: int) -> int:
@@ -150,21 +138,10 @@ def _sphere(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return (rows - rows.mean(axis=0)) @ vectors / np.sqrt(np.maximum(values, 1e-9 * values.max()))
 
 
-def _kmeans(rows: NDArray[np.float64], n_components: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    from sklearn.cluster import KMeans
-
-    seed = int(rng.integers(2**31))
-    distinct = len(np.unique(rows[:, 0]))  # at least so many distinct rows
-    if distinct < n_components:
-        distinct = len(np.unique(rows, axis=0))
-    return KMeans(min(n_components, distinct), n_init=1, random_state=seed).fit(rows).labels_.astype(np.intp)
-
-
 def _random_centres(
     rows: NDArray[np.float64], n_components: int, rng: np.random.Generator
 ) -> NDArray[np.intp]:
-    centres = rows[rng.choice(len(rows), n_components, replace=False)]
-    return np.argmin(0.5 * np.sum(centres**2, axis=1) - rows @ centres.T, axis=1)
+    return nearest(rows, rows[rng.choice(len(rows), n_components, replace=False)])
 
 
 def _half(n_features: int, rng: np.random.Generator) -> NDArray[np.intp]:
