@@ -46,20 +46,22 @@ def simulated():
 
 
 def ranks(engine, model, n_replications):
-    """Rank (replications, 3) of the truth among thinned draws of each posterior, from 0 to N_RANKED."""
-    prior, out = simulated(), []
+    """Rank (replications, 3) of the truth among draws of each posterior, 0 to N_RANKED, and how many runs jumped."""
+    prior, out, n_jumping = simulated(), [], 0
     for i in range(n_replications):
         rows = prior["x"][i]
         truth = invariants(
             {name: prior[name][i : i + 1] for name in ("weights", "means", "covariances")}, rows
         )
-        group = bg.fit(rows, model, engine, random_state=i).data["posterior"]
+        post = bg.fit(rows, model, engine, random_state=i)
+        n_jumping += any("chains jumped between them" in words for words in post.remarks)
+        group = post.data["posterior"]
         drawn = {name: group[name].values for name in ("weights", "means", "covariances")}
         drawn = {name: value.reshape(-1, *value.shape[2:]) for name, value in drawn.items()}
         some = np.linspace(0, len(drawn["weights"]) - 1, N_RANKED).astype(int)
         found = invariants({name: value[some] for name, value in drawn.items()}, rows)
         out.append((found < truth).sum(axis=0))
-    return np.array(out)
+    return np.array(out), n_jumping
 
 
 def deepest(counts, n):
@@ -94,13 +96,16 @@ def test_bands_hold_what_is_uniform_and_nothing_else():
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_ranks_of_the_truth_are_uniform(engine):
-    """Three quantities, three engines: fails by chance 1e-3."""
-    found = p_values(ranks(ENGINES[engine], believed(), N_REPLICATIONS))
+    """Three quantities, three engines: fails by chance 1e-3. In 63 of 100 runs of HMC and NUTS chains jump."""
+    placed, n_jumping = ranks(ENGINES[engine], believed(), N_REPLICATIONS)
+    found = p_values(placed)
     assert min(found) > BOUND, found
+    assert n_jumping > 50 or engine == "Gibbs"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_wrong_prior_is_caught(engine):
     """Covariances believed four times as large as they are; fewer replications show it."""
-    assert min(p_values(ranks(ENGINES[engine], believed(scale=12.0), N_REPLICATIONS // 2))) < BOUND
+    placed, _ = ranks(ENGINES[engine], believed(scale=12.0), N_REPLICATIONS // 2)
+    assert min(p_values(placed)) < BOUND

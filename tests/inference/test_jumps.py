@@ -102,28 +102,62 @@ def test_an_enumerated_posterior_is_hit(nine, engine):
     assert float(post.n_clusters.loc[1]) == pytest.approx(empty, abs=0.02)
 
 
-def test_jumps_alone_leave_a_known_posterior_as_it_is(nine):
-    """From 4000 draws of the exact posterior, by allocations, six jumps change no mean of theirs.
+@pytest.fixture(scope="module")
+def known(nine):
+    """A target, poor jumps in it, and 8000 draws of its exact posterior by allocations.
 
-    The approximations are poor on purpose: half of the mass is proposed far off. Four differences within 4.5 standard
-    errors: fails 3e-5.
+    The approximations are poor on purpose: one is too wide, one is beside it and overlaps, a third of all is far off.
     """
     x, model, *_ = nine
     with jax.enable_x64(True):
         target = target_of(x, model)
         gibbs = bg.fit(x, model, bg.Gibbs(num_warmup=500, num_samples=8000, num_chains=4), random_state=0)
-        theta = coordinates(target, gibbs, x)[::8]
-        spread = np.linalg.cholesky(np.cov(theta, rowvar=False))
-        charts = [Chart(theta.mean(axis=0) + shift, 0.8 * spread) for shift in (0.0, 1.0)]
-        jumps = Jumps(target, Regions.of(("good", "bad"), charts, [0.0, 0.0]), Labellings(target))
-        rng, after = np.random.default_rng(1), theta
-        for _ in range(6):
+        theta = coordinates(target, gibbs, x)[::4]
+    spread = np.linalg.cholesky(np.cov(theta, rowvar=False))
+    shifts = (np.zeros(5), 0.7 * spread.sum(axis=1), np.ones(5))
+    charts = [Chart(theta.mean(axis=0) + shift, 1.5 * spread) for shift in shifts]
+    with jax.enable_x64(True):
+        regions = Regions.of(("wide", "beside", "far"), charts, [0.0] * 3)
+        return target, Jumps(target, regions, Labellings(target)), theta
+
+
+def drift(target, jumps, theta):
+    """By how many standard errors four jumps of every draw change the means of four invariants; most draws move."""
+    rng, after = np.random.default_rng(1), theta
+    with jax.enable_x64(True):
+        for _ in range(4):
             after = jumps(after, gradients(target, after)[0], rng)
-        moved = np.any(after != theta, axis=1)
-        assert moved.mean() > 0.3
         before, now = (invariants(target, points) for points in (theta, after))
+    assert np.any(after != theta, axis=1).mean() > 0.5
     error = np.std(now - before, axis=0) / np.sqrt(len(theta))
-    assert np.all(np.abs((now - before).mean(axis=0)) < 4.5 * error)
+    return np.abs((now - before).mean(axis=0)) / error
+
+
+def test_jumps_alone_leave_a_known_posterior_as_it_is(known):
+    """Four differences within 4.5 standard errors: fails 3e-5."""
+    assert np.all(drift(*known) < 4.5)
+
+
+def of_one_numbering(jumps, theta):
+    """Not summed over the numberings."""
+    log_q = np.logaddexp.reduce(jumps.regions.log_densities(theta), axis=1)
+    return log_q, jumps.log_proposal(theta)[1]
+
+
+def of_one_region(jumps, theta):
+    """Not summed over the regions."""
+    images, log_jacobian = jumps.labellings.images(theta)
+    each = jumps.regions.log_densities(images.reshape(-1, theta.shape[1]))[:, 0].reshape(log_jacobian.shape)
+    return np.logaddexp.reduce(each + log_jacobian, axis=0), each.argmax(axis=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wrong", [of_one_numbering, of_one_region])
+def test_proposals_whose_density_is_summed_wrongly_are_caught(known, wrong):
+    target, right, theta = known
+    jumps = Jumps(target, right.regions, right.labellings)
+    jumps.log_proposal = lambda points: wrong(right, points)
+    assert drift(target, jumps, theta).max() > 5.0
 
 
 def coordinates(target, posterior, x):
