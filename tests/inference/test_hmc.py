@@ -236,32 +236,35 @@ KILLED = """
     def report(phase, done, total):
         if phase == "sampling" and done >= {at}:
             os.kill(os.getpid(), signal.SIGKILL)
-    rows = bg.load_dataset("faithful").iloc[:120]
+    rows = bg.load_dataset("faithful").iloc[:{n}]
     bg.fit(rows, models.finite_mixture(2), engine, random_state=3, checkpoint={path!r}, progress=report)
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("engine", "at"),
+    ("engine", "at", "n"),
     [
-        ("bg.HMC(num_samples=250)", 50),
-        ("bg.HMC(num_samples=250)", 250),
-        ("bg.NUTS(num_samples=250)", 100),
-        ("bg.Gibbs(num_warmup=200, num_samples=200)", 100),
-        ("bg.Gibbs(num_warmup=200, num_samples=200)", 300),
+        ("bg.HMC(num_samples=250)", 50, 120),
+        ("bg.HMC(num_samples=250)", 250, 120),
+        ("bg.HMC(num_samples=250)", 50, 9),
+        ("bg.HMC(num_samples=250)", 250, 9),
+        ("bg.NUTS(num_samples=250)", 100, 120),
+        ("bg.Gibbs(num_warmup=200, num_samples=200)", 100, 120),
+        ("bg.Gibbs(num_warmup=200, num_samples=200)", 300, 120),
     ],
 )
-def test_a_killed_process_goes_on_bit_for_bit(tmp_path, engine, at):
-    """Really killed, in warm-up and in sampling; the program that goes on is this one."""
+def test_a_killed_process_goes_on_bit_for_bit(tmp_path, engine, at, n):
+    """Really killed, in warm-up and in sampling; the program that goes on is this one. With nine rows chains jump."""
     path = str(tmp_path / "run.ckpt")
-    code = textwrap.dedent(KILLED).format(engine=engine, at=at, path=path)
+    code = textwrap.dedent(KILLED).format(engine=engine, at=at, n=n, path=path)
     killed = subprocess.run([sys.executable, "-c", code], cwd=os.getcwd(), capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
-    rows, model = bg.load_dataset("faithful").iloc[:120], models.finite_mixture(2)
+    rows, model = bg.load_dataset("faithful").iloc[:n], models.finite_mixture(2)
     chosen = eval(engine)
     again = bg.fit(rows, model, chosen, random_state=3, checkpoint=path)
     whole = bg.fit(rows, model, chosen, random_state=3)
+    assert any("chains jumped" in words for words in again.remarks) == (n == 9)
     assert again.data["posterior"].equals(whole.data["posterior"])
     assert again.data["sample_stats"].equals(whole.data["sample_stats"])
 
