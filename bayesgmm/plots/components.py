@@ -10,7 +10,7 @@ import numpy as np
 from bayesgmm.data import Data, as_data, check_width
 from bayesgmm.plots.marginal import draw_marginal
 from bayesgmm.plots.pair import ELLIPSE_DRAWS, draw_pair, thin_rows
-from bayesgmm.plots.parameters import fitted, is_posterior
+from bayesgmm.plots.parameters import fitted, is_posterior, present
 from bayesgmm.plots.style import INK, MARK, colour, key, legend_below, new_axes, style
 
 MOST_FEATURES = 5
@@ -24,7 +24,8 @@ def components(
     One feature: histogram, mixture density and weighted components. Two: rows in the colour of their most
     probable component (hollow where in doubt), 50 % and 95 % ellipses, numbers at the means. More: all pairs, with
     the densities on the diagonal; above five features, the five whose means differ most for their spread.
-    A posterior adds its uncertainty: the band that holds 90 % of the drawn densities, or 50 drawn ellipses.
+    A posterior adds its uncertainty: the band that holds 90 % of the drawn densities, or 50 drawn ellipses; components
+    that hold no rows in more than half of the draws are left out.
 
     Parameters
     ----------
@@ -159,8 +160,11 @@ def _label_outside(axes: np.ndarray, names: list[str]) -> None:
 
 
 def _component_handles(result: Any) -> list[Any]:
-    shares = enumerate(result.weights)
-    return [key(f"component {k} ({100 * share:.0f} %)", color=colour(k), **MARK) for k, share in shares]
+    shares, shown = result.weights, present(result)
+    handles = [key(f"component {k} ({100 * shares[k]:.0f} %)", color=colour(k), **MARK) for k in shown]
+    left = len(shares) - len(shown)
+    words = f"{left} mostly empty component{'s' * (left > 1)}, not drawn"
+    return [*handles, key(words, linestyle="none")] if left else handles
 
 
 def _mark_handles(result: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from bayesgmm.plots.parameters import Dense, component_densities, drawn, fitted, is_posterior
+from bayesgmm.plots.parameters import Dense, component_densities, drawn, fitted, is_posterior, present
 from bayesgmm.plots.style import FAINT, INK, colour
 
 BAND = 0.90  # of the posterior, around each density
@@ -23,19 +23,20 @@ def draw_marginal(
     ax.hist(
         rows, bins=_bins(rows), density=True, color="#C9CFD6", edgecolor="white", linewidth=0.5, label="data"
     )
-    point = fitted(result).marginal([feature])
+    shown = present(result)
+    point = Dense(*(part[shown] for part in fitted(result).marginal([feature])))
     grid = _grid(point, rows, GRID if detail else GRID // 2)
     densities = component_densities(drawn(result, BAND_DRAWS).marginal([feature]), grid)
     shares = densities.mean(axis=0)
-    for k, share in enumerate(shares):
+    for k, share in zip(shown, shares[shown], strict=True):
         ax.fill_between(grid, share, color=colour(k), alpha=0.1, linewidth=0)
         ax.plot(grid, share, color=colour(k), linewidth=1.6, label=f"component {k}")
     mixture = densities.sum(axis=1)
     if is_posterior(result):
-        _bands(ax, grid, densities if detail else densities[:, :0], mixture)
+        _bands(ax, grid, {k: densities[:, k] for k in shown if detail}, mixture)
     ax.plot(grid, mixture.mean(axis=0), color=INK, linewidth=1.8, label="mixture")
     if detail:
-        _number_peaks(ax, grid, shares)
+        _number_peaks(ax, grid, {k: shares[k] for k in shown})
         if len(rows) <= MOST_TICKS:
             ax.plot(
                 rows,
@@ -69,11 +70,11 @@ def _grid(point: Dense, rows: np.ndarray, size: int) -> np.ndarray:
     return np.unique(grid[(grid >= low - margin) & (grid <= high + margin)])
 
 
-def _bands(ax: Any, grid: np.ndarray, densities: np.ndarray, mixture: np.ndarray) -> None:
-    """The posterior's spread of the components' densities (S, K, G), and of the mixture's (S, G)."""
+def _bands(ax: Any, grid: np.ndarray, densities: dict[int, np.ndarray], mixture: np.ndarray) -> None:
+    """The posterior's spread of each component's densities (S, G), and of the mixture's."""
     tails = [(1 - BAND) / 2, (1 + BAND) / 2]
-    for k in range(densities.shape[1]):
-        low, high = np.quantile(densities[:, k], tails, axis=0)
+    for k, values in densities.items():
+        low, high = np.quantile(values, tails, axis=0)
         ax.fill_between(grid, low, high, color=colour(k), alpha=0.22, linewidth=0)
     low, high = np.quantile(mixture, tails, axis=0)
     ax.fill_between(
@@ -81,9 +82,9 @@ def _bands(ax: Any, grid: np.ndarray, densities: np.ndarray, mixture: np.ndarray
     )
 
 
-def _number_peaks(ax: Any, grid: np.ndarray, shares: np.ndarray) -> None:
+def _number_peaks(ax: Any, grid: np.ndarray, shares: dict[int, np.ndarray]) -> None:
     """Each component's number in a disc at its peak."""
-    for k, share in enumerate(shares):
+    for k, share in shares.items():
         peak = int(share.argmax())
         disc = {"boxstyle": "circle,pad=0.22", "facecolor": "white", "edgecolor": colour(k), "linewidth": 1.2}
         ax.text(

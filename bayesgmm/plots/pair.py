@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from bayesgmm.plots.parameters import Dense, drawn, fitted, is_posterior
+from bayesgmm.plots.parameters import Dense, drawn, fitted, is_posterior, present
 from bayesgmm.plots.style import colour
 
 LEVELS = (0.5, 0.95)
@@ -27,14 +27,15 @@ def draw_pair(
 ) -> None:
     """Draw two features of a result onto axes; ``probability`` is each row's of each component."""
     draw_rows(ax, rows, probability)
+    shown = present(result)
     if is_posterior(result):
-        _draw_posterior(ax, drawn(result, ELLIPSE_DRAWS).marginal(features))
+        _draw_posterior(ax, drawn(result, ELLIPSE_DRAWS).marginal(features), shown)
     point = fitted(result).marginal(features)
-    for k in range(len(point.weights)):
+    for k in shown:
         for level in LEVELS:
             ax.add_patch(_ellipse(point, k, level, linewidth=1.8 if level == LEVELS[0] else 1.1))
         _number(ax, point.means[k], k, size=8.5 if detail else 6.5)
-    _limits(ax, rows, point)
+    _limits(ax, rows, Dense(*(part[shown] for part in point)))
 
 
 def draw_rows(ax: Any, rows: Float64[np.ndarray, "n 2"], probability: Float64[np.ndarray, "n k"]) -> None:
@@ -76,17 +77,18 @@ def _ellipse(point: Dense, k: int, level: float, linewidth: float) -> Any:
     return Ellipse(**shape, fill=False, edgecolor=colour(k), linewidth=linewidth, zorder=4, label=label)
 
 
-def _draw_posterior(ax: Any, draws: Dense) -> None:
-    """Thin outer ellipses, one a draw."""
+def _draw_posterior(ax: Any, draws: Dense, shown: list[int]) -> None:
+    """Thin outer ellipses of some components, one a draw that has it."""
     from matplotlib.collections import LineCollection
 
     angle = np.linspace(0, 2 * np.pi, 73)
     circle = radius(LEVELS[-1]) * np.stack([np.cos(angle), np.sin(angle)])
-    tril = np.linalg.cholesky(draws.covariances)
-    outlines = draws.means[..., None, :] + np.einsum("skij,jt->skti", tril, circle)
-    for k in range(draws.weights.shape[1]):
+    for k in shown:
+        there = draws.weights[:, k] > 0
+        tril = np.linalg.cholesky(draws.covariances[there, k])
+        outlines = draws.means[there, k, None] + np.einsum("sij,jt->sti", tril, circle)
         lines = LineCollection(
-            outlines[:, k], colors=colour(k), alpha=0.16, linewidths=0.6, zorder=3, rasterized=True
+            outlines, colors=colour(k), alpha=0.16, linewidths=0.6, zorder=3, rasterized=True
         )
         ax.add_collection(lines)
 

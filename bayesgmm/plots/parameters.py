@@ -31,6 +31,17 @@ def fitted(result: Any) -> Dense:
     return Dense(np.asarray(result.weights), np.asarray(result.means), np.asarray(dense))
 
 
+def present(result: Any) -> list[int]:
+    """The components that are worth drawing: those that hold rows in half of a posterior's draws, of others all.
+
+    A component without rows is its prior's, and where that is wide hides what the data say.
+    """
+    if not is_posterior(result):
+        return list(range(result.n_components))
+    often = (result.data["clustering"]["drawn_sizes"] > 0).mean(("chain", "draw")).values
+    return np.flatnonzero(often >= min(0.5, often.max())).tolist()
+
+
 def drawn(result: Any, at_most: int) -> Dense:
     """Draws (S, ...), evenly thinned to ``at_most``; a point fit is one draw."""
     import jax

@@ -52,13 +52,12 @@ class Diagnostics:
     @property
     def verdict(self) -> str:
         """One paragraph in plain words."""
-        worst, least = self.invariants["r_hat"].max(), self.invariants["ess_bulk"].min()
-        own = self.parameters
         facts = (
-            f"label-invariant quantities: R-hat at most {worst:.3f}, at least {least:.0f} effective draws; "
-            f"relabelled parameters: R-hat at most {own['r_hat'].max():.3f}, at least {own['ess_bulk'].min():.0f}; "
-            f"{self.n_divergent} divergent transitions"
+            f"label-invariant quantities: {_in_short(self.invariants)} effective draws in bulk and tail; relabelled "
+            f"parameters: {_in_short(self.parameters)}"
         )
+        if self.ebfmi.size:  # Gibbs has no transitions that could diverge
+            facts += f"; {self.n_divergent} divergent transitions"
         if self.ok:
             return f"The chains agree ({facts})."
         return f"Read with care ({facts}). " + " ".join(self.warnings)
@@ -118,9 +117,13 @@ def diagnose(posterior: Any) -> Diagnostics:
         "ebfmi": ebfmi,
         "n_deepest": n_deepest,
     }
-    said = _warnings(found, chains, stats["lp"].size)
+    places = ""
     if chains > 1 and found["invariants"]["r_hat"].max() > APART:
-        said += tuple(filter(None, [describe(mode_table(posterior, quantities))]))
+        places = describe(mode_table(posterior, quantities))
+    others = "Gibbs(split_merge=True)"
+    if not posterior.model.weights.overfits:
+        others = f"HMC(), or {others}"
+    said = _warnings(found, chains, stats["lp"].size, places, others)
     return Diagnostics(**found, warnings=said)
 
 
@@ -218,18 +221,29 @@ def summary(quantities: Mapping[str, Any]) -> Any:
     return table if rows.empty else pd.concat([table, rows.astype(float)])
 
 
-def _warnings(found: Mapping[str, Any], chains: int, n_draws: int) -> tuple[str, ...]:
-    """What to mend, in words: agreement of the chains first, then how much they say, then their trajectories."""
+def _warnings(
+    found: Mapping[str, Any], chains: int, n_draws: int, places: str, others: str
+) -> tuple[str, ...]:
+    """What to mend, in words: agreement of the chains first, then how much they say, then their trajectories.
+
+    ``places`` says where the chains stay, if they stay apart, and ``others`` which samplers may do better.
+    """
     alone = "One chain cannot show that it missed a mode: run at least four." if chains < 2 else ""
     least = ESS_PER_CHAIN * chains
     tables = [found[name][["ess_bulk", "ess_tail"]] for name in ("invariants", "parameters")]
     few = f"Some quantities have fewer than {least} effective draws in bulk or tail: raise num_samples."
     few = few if min(table.min().min() for table in tables) < least else ""
-    said = (alone, _disagreement(found, chains), few, *_on_trajectories(found, n_draws))
+    said = (
+        alone,
+        _disagreement(found, chains, bool(places), others),
+        few,
+        *_on_trajectories(found, n_draws),
+        places,
+    )
     return tuple(filter(None, said))
 
 
-def _disagreement(found: Mapping[str, Any], chains: int) -> str:
+def _disagreement(found: Mapping[str, Any], chains: int, apart: bool, others: str) -> str:
     """What R-hat objects to: quantities without labels before single components."""
     (worst, name), (own, own_name) = (
         _largest(found[table]["r_hat"]) for table in ("invariants", "parameters")
@@ -237,10 +251,14 @@ def _disagreement(found: Mapping[str, Any], chains: int) -> str:
     if not (np.isfinite(worst) and np.isfinite(own)):
         return "Too few draws to judge convergence: raise num_samples to a hundred or more." * (chains > 1)
     if worst > APART:
+        why = (
+            "the posterior has several modes that the chains do not all visit alike. Averages over them mean nothing"
+            if apart
+            else "they have mixed too little. Averages over them are rough"
+        )
         return (
-            f"The chains disagree on label-invariant quantities (R-hat {_r_hat(worst)} for {name}): the posterior has "
-            "several modes that the chains do not all visit alike. Averages over them mean nothing: draw longer, try "
-            "another sampler (HMC(), or Gibbs(split_merge=True)), or simplify the model."
+            f"The chains disagree on label-invariant quantities (R-hat {_r_hat(worst)} for {name}): {why}: draw "
+            f"longer, try another sampler ({others}), or simplify the model."
         )
     if own > APART and worst <= R_HAT:
         return (
@@ -265,6 +283,11 @@ def _on_trajectories(found: Mapping[str, Any], n_draws: int) -> Iterator[str]:
         yield "The energy moves slowly (E-BFMI below 0.3): heavy tails; draw more or tighten the prior."
     if found["n_deepest"] > 0.01 * n_draws:
         yield "Trajectories often reach their longest: the geometry is hard; raise max_tree_depth (HMC: max_steps)."
+
+
+def _in_short(table: Any) -> str:
+    least = table[["ess_bulk", "ess_tail"]].min().min()
+    return f"R-hat at most {table['r_hat'].max():.3f}, at least {least:.0f}"
 
 
 def _r_hat(value: float) -> str:

@@ -165,8 +165,9 @@ class Posterior(MixturePredictor):
         from bayesgmm.tables import component_table
 
         chains, draws = self.data["sample_stats"]["lp"].shape
+        most = "at most " if self.model.weights.random_number else ""
         head = (
-            f"{self.kind} posterior of {self.n_components} {self.covariance_type} component"
+            f"{self.kind} posterior of {most}{self.n_components} {self.covariance_type} component"
             f"{'s' * (self.n_components > 1)} for {self.observed.name} "
             f"({self.observed.n_rows} x {self.observed.n_features}): {chains} chains of {draws} draws"
         )

@@ -24,6 +24,7 @@ from bayesgmm.models.weights.concentration import (
     sample_concentration,
 )
 from bayesgmm.models.weights.dirichlet import dirichlet_weights
+from bayesgmm.models.weights.log_gamma import LogGamma
 from bayesgmm.models.weights.number_prior import NumberPrior, uniform
 from bayesgmm.models.weights.weight_prior import WeightDraw, WeightPrior
 from bayesgmm.pytree import static
@@ -73,16 +74,15 @@ class MixtureOfFiniteMixtures(WeightPrior):
     # ---- the NumPyro program
 
     def sites(self, n_components: int) -> Array:
-        """Sample ``n_components`` (from 0, one less than K), and scores whose shares are the weights.
+        """Sample ``n_components`` (from 0, one less than K), and logarithms of scores whose shares are the weights.
 
         K is discrete: for prior simulation, or NumPyro's DiscreteHMCGibbs; NUTS alone cannot move it.
         """
         value = concentration_site("concentration", self.concentration)
         less_one = numpyro.sample("n_components", dist.Categorical(logits=self.number.log_probabilities))
-        scores = numpyro.sample(
-            "scores", dist.Gamma(self._rates(value)[less_one]).expand([n_components]).to_event(1)
-        )
-        kept = jnp.where(jnp.arange(n_components) <= less_one, jnp.log(scores), -jnp.inf)
+        rates = jnp.broadcast_to(self._rates(value)[less_one], (n_components,))
+        log_scores = numpyro.sample("log_scores", LogGamma(rates).to_event(1))
+        kept = jnp.where(jnp.arange(n_components) <= less_one, log_scores, -jnp.inf)
         log_weights = kept - logsumexp(kept)
         numpyro.deterministic("weights", jnp.exp(log_weights))
         return log_weights
@@ -94,9 +94,9 @@ class MixtureOfFiniteMixtures(WeightPrior):
         )
 
     def from_sites(self, sites: dict[str, Array]) -> Array:
-        xp = namespace(sites["scores"])
-        slots = xp.arange(sites["scores"].shape[-1])
-        kept = xp.where(slots <= sites["n_components"][..., None], xp.log(sites["scores"]), -xp.inf)
+        xp = namespace(sites["log_scores"])
+        slots = xp.arange(sites["log_scores"].shape[-1])
+        kept = xp.where(slots <= sites["n_components"][..., None], sites["log_scores"], -xp.inf)
         return kept - logsumexp(kept, axis=-1, keepdims=True)
 
     def log_prior(self, log_weights: Array) -> Array:

@@ -21,7 +21,13 @@ def test_chains_are_judged_by_the_later_half_of_their_draws():
 @pytest.fixture(scope="module")
 def penguins():
     """Under seed 0 a chain begins with two species in one cluster and stays there for 1600 sweeps by rows alone."""
-    return bg.fit("penguins", models.finite_mixture(3), bg.Gibbs(num_samples=1000), random_state=0)
+    told: list[tuple[str, int, int]] = []
+    engine = bg.Gibbs(num_samples=1000)
+    post = bg.fit(
+        "penguins", models.finite_mixture(3), engine, random_state=0, progress=lambda *a: told.append(a)
+    )
+    assert ("longer warm-up", 500, 500) in told
+    return post
 
 
 @pytest.mark.slow

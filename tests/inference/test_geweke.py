@@ -69,6 +69,7 @@ def test_the_joint_distribution_is_left_alone(name):
 
 
 MOVED = (
+    "finite, conjugate, full",
     "Dirichlet process",
     "Pitman-Yor",
     "telescoping, static, random",

@@ -11,6 +11,7 @@ import scipy.stats
 from numpyro.infer.util import log_density as program_log_density
 from scipy.special import gammaln, logsumexp
 
+from bayesgmm import models
 from bayesgmm.float64 import in_float64
 from bayesgmm.models import weights
 from bayesgmm.models.weights import (
@@ -21,6 +22,7 @@ from bayesgmm.models.weights import (
     SparseDirichlet,
     StickBreaking,
 )
+from bayesgmm.models.weights.log_gamma import LogGamma
 
 PRIORS = {
     "dirichlet": Dirichlet(0.7),
@@ -277,3 +279,21 @@ def test_the_f_prior_of_a_concentration():
 def test_what_is_refused(make, words):
     with pytest.raises((ValueError, TypeError), match=words):
         make()
+
+
+def test_log_gamma_has_the_density_of_scipys_and_draws_where_gammas_are_zero():
+    shape, value = np.array([0.3, 2.5]), np.array([-3.0, 0.7])
+    np.testing.assert_allclose(
+        LogGamma(shape).log_prob(value), scipy.stats.loggamma(shape).logpdf(value), rtol=1e-5
+    )
+    drawn = np.asarray(LogGamma(np.full(1000, 1e-4)).sample(jax.random.key(0)))
+    assert np.isfinite(drawn).all()
+    assert drawn.mean() == pytest.approx(-1e4, rel=0.2)  # its sd is 1e4 / sqrt(1000): six of them
+
+
+def test_a_prior_of_tiny_concentrations_draws_weights():
+    """Gammas of such shapes are all zero in floating point in one draw of fifty."""
+    rows = np.random.default_rng(0).standard_normal((20, 1))
+    model = models.mixture_of_finite_mixtures(concentration=Gamma(1.0, 20.0)).resolve(rows)
+    weights = model.prior_predictive(1, n_draws=2000, random_state=0)["weights"]
+    np.testing.assert_allclose(weights.sum(axis=1), 1.0, rtol=1e-9)

@@ -8,6 +8,7 @@ go on being visited, and chains that disagree are reported.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -52,6 +53,7 @@ class ChunksOfSweeps:
     num_warmup, thin : the engine's
     moves : whether split-merge moves are made
     may_move : whether they are made if the warm-up leaves the chains apart, which is then repeated with them
+    tell : is told of a longer warm-up's progress
     """
 
     def __init__(
@@ -63,9 +65,11 @@ class ChunksOfSweeps:
         thin: int,
         moves: bool,
         may_move: bool,
+        tell: Callable[[str, int, int], None],
     ) -> None:
         self.model, self.rows, self.key, self.thin, self.moves = model, rows, key, thin, moves
         self.judged_at = num_warmup // CHUNK * CHUNK if may_move and not moves else 0
+        self.tell = tell
         self._told: list[NDArray[np.float64]] = []
 
     def resume(self, saved: Saved) -> None:
@@ -87,10 +91,12 @@ class ChunksOfSweeps:
         """The warm-up repeated, with moves, until the chains are together; steps are numbered below 0."""
         self.moves = True
         for last in range(0, -MOST * self.judged_at, -self.judged_at):
-            told = []
+            told: list[NDArray[np.float64]] = []
             for number in range(last - self.judged_at, last, CHUNK):
+                self.tell("longer warm-up", len(told) * CHUNK - last, self.judged_at - last)
                 state, draws = self._advanced(state, number)
                 told.append(np.asarray(draws.log_likelihood))
+            self.tell("longer warm-up", self.judged_at - last, self.judged_at - last)
             if not chains_are_apart(told):
                 break
         return state

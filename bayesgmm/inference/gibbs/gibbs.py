@@ -113,9 +113,8 @@ def _sample(
 ) -> tuple[Draws, tuple[str, ...], bool]:
     """The draws (chains, draws, ...) in standardised units, on the host, words on how it went, and whether by moves."""
     model, rows, state, key = _begin(engine, problem, start)
-    advance = ChunksOfSweeps(
-        model, rows, key, engine.num_warmup, engine.thin, engine.moves(problem), engine.may_move(problem)
-    )
+    moves, may_move = engine.moves(problem), engine.may_move(problem)
+    advance = ChunksOfSweeps(model, rows, key, engine.num_warmup, engine.thin, moves, may_move, problem.tell)
     saved = None
     if checkpoint is not None:
         saved = checkpoint.load(state, Draws(state, *np.zeros(3)))
@@ -124,7 +123,7 @@ def _sample(
     length = Length(engine.num_warmup, engine.num_samples, CHUNK)
     _, kept, remarks = run_chunks(problem, "Gibbs", advance, state, length, clock, checkpoint, saved)
     clock.lap("sampling")
-    led_out = advance.moves and not engine.moves(problem)
+    led_out = advance.moves and not moves
     return kept, (LED_OUT, *remarks) if led_out else remarks, advance.moves
 
 
