@@ -75,11 +75,11 @@ def _bars(
 
 
 def _errors(result: Any) -> dict[int, float]:
-    """Monte Carlo standard errors by number of clusters; none for label draws, which have no chains, or for EM."""
+    """Monte Carlo standard errors by number of clusters; none for label draws, points and approximations."""
     posterior = getattr(result, "source", result)
     if not hasattr(posterior, "n_clusters_table"):
         return {}
-    return {int(k): float(e) for k, e in posterior.n_clusters_table["mcse"].items()}
+    return {int(k): float(e) for k, e in posterior.n_clusters_table["mcse"].items() if np.isfinite(e)}
 
 
 def _table(result: Any) -> dict[int, float]:
