@@ -66,7 +66,9 @@ def test_called_again_it_draws_nothing_anew(consensus, folder, monkeypatch):
     """The rows are the fixture's; cells of the sweep and chains come from the folder, and the answers are the same."""
     found, _ = consensus
     monkeypatch.setattr("bayesgmm.criteria.select.fit_many", lambda *_: pytest.fail("fitted anew"))
-    monkeypatch.setattr("bayesgmm.inference.gibbs.chunks_of_sweeps._advance", lambda *_: pytest.fail("drawn anew"))
+    monkeypatch.setattr(
+        "bayesgmm.inference.gibbs.chunks_of_sweeps._advance", lambda *_: pytest.fail("drawn anew")
+    )
     monkeypatch.setattr("bayesgmm.criteria.k_consensus.misspecification_guard", lambda *_, **__: None)
     rng = np.random.default_rng(4)
     rows = np.concatenate([rng.normal(0, 1, 60), rng.normal(12, 1, 40)])[:, None]
