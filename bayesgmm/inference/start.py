@@ -61,8 +61,8 @@ def start_labels(
         lambda: k_means(rows, n_components, rng),
         lambda: rng.permutation(len(rows)) % n_components,
         lambda: k_means(rows[:, _half(rows.shape[1], rng)], n_components, rng),
-        lambda: _random_centres(rows, n_components, rng),
-        lambda: _random_centres(trees.sphered, n_components, rng),
+        lambda: random_centres(rows, n_components, rng),
+        lambda: random_centres(trees.sphered, n_components, rng),
     )
     return out + [kinds[i % len(kinds)]() for i in range(n_init - len(out))]
 
@@ -138,9 +138,10 @@ def _sphere(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return (rows - rows.mean(axis=0)) @ vectors / np.sqrt(np.maximum(values, 1e-9 * values.max()))
 
 
-def _random_centres(
+def random_centres(
     rows: NDArray[np.float64], n_components: int, rng: np.random.Generator
 ) -> NDArray[np.intp]:
+    """Every row (N,) dealt to the nearest of some rows taken at random."""
     return nearest(rows, rows[rng.choice(len(rows), n_components, replace=False)])
 
 

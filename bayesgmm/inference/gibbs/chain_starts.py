@@ -12,7 +12,7 @@ from bayesgmm.inference.em.em import EM, fit_many
 from bayesgmm.inference.em.result import EMResult
 from bayesgmm.inference.gibbs.state import ChainState
 from bayesgmm.inference.problem import Problem
-from bayesgmm.inference.start import mixtures_from_labels
+from bayesgmm.inference.start import mixtures_from_labels, random_centres
 from bayesgmm.models import FiniteMixture, finite_mixture
 
 MOST_TRIED = 5  # components tried by EM where their number is not given
@@ -60,15 +60,8 @@ def starting_labels(problem: Problem, start: EMResult, n_chains: int) -> NDArray
     for chain in range(1, n_chains):
         spare = (2 + chain % 2) * start.n_components + 1
         wanted = spare if problem.model.weights.overfits else slots - (chain + 1) % 2
-        labels.append(nearest_centre(problem.rows, max(1, min(wanted, slots, n // 2)), rng))
+        labels.append(random_centres(problem.rows, max(1, min(wanted, slots, n // 2)), rng))
     return np.stack(labels)
-
-
-def nearest_centre(rows: NDArray[np.float64], k: int, rng: np.random.Generator) -> NDArray[np.intp]:
-    """Every row (N,) dealt to the nearest of k rows taken at random."""
-    centres = rows[rng.choice(len(rows), size=k, replace=False)]
-    distance = np.stack([((rows - centre) ** 2).sum(axis=1) for centre in centres])
-    return distance.argmin(axis=0)
 
 
 def first_states(model: FiniteMixture, rows: NDArray[np.float64], labels: NDArray[np.intp]) -> ChainState:
