@@ -55,19 +55,17 @@ def assemble(
     problem.tell("relabelling", 2, 2)
     seconds["relabel and score"] = time.perf_counter() - began
 
-    def by_chain(values: NDArray) -> NDArray:
-        return np.asarray(values, float).reshape(chains, length, *values.shape[1:])
-
+    stats = {**stats, "log_likelihood": totals.reshape(chains, length)}
+    clustering = {"drawn_sizes": sizes, "relabelling": order}
     user = flat.rescale(problem.standardisation.scale, problem.standardisation.shift)
-    stats = {**stats, "log_likelihood": by_chain(totals)}
     groups: dict[str, dict[str, Any]] = {
-        "posterior": {name: by_chain(value) for name, value in _parameters(user).items()} | dict(hyper or {}),
+        "posterior": _by_chain(_parameters(user), chains) | dict(hyper or {}),
         "sample_stats": {
             name: np.asarray(value, None if value.dtype == bool else float) for name, value in stats.items()
         },
         "log_likelihood": {"x": pointwise},
         "observed_data": {"x": np.array(problem.observed.rows)},
-        "clustering": {"drawn_sizes": by_chain(sizes), "relabelling": order.reshape(chains, length, -1)},
+        "clustering": _by_chain(clustering, chains),
         "warm_start": {**_parameters(start.restore(start.mixture).with_slots(user.n_components)), **notes},
     }
     return Posterior(
@@ -82,6 +80,11 @@ def assemble(
         remarks=remarks,
         seed=problem.seed,
     )
+
+
+def _by_chain(values: Mapping[str, NDArray], chains: int) -> dict[str, NDArray]:
+    """Draws (S, ...) as (chains, draws, ...)."""
+    return {name: value.reshape(chains, -1, *value.shape[1:]) for name, value in values.items()}
 
 
 def _relabelled(
