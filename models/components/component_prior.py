@@ -19,8 +19,8 @@ from bayesgmm.pytree import PyTree
 class DataMoments:
     """What defaults are scaled from: mean (D,), covariance (D, D), least, largest and median value (D,) of the rows.
 
-    Each is computed when it is asked for; of host rows all but the median at once (:class:`RowMoments`), unless they
-    are ``known``.
+    Each is computed when it is asked for; of host rows all but the median at once (:class:`~bayesgmm.data.RowMoments`),
+    unless they are ``known``.
     """
 
     def __init__(self, x: Array, sample_weight: Array | None = None, known: RowMoments | None = None):
