@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 EMPTY = 0.01
+MOST_FEATURES = 8  # whose columns still fit a wide screen
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -45,6 +47,9 @@ def component_table(
 ) -> str:
     """Weight, means and standard deviations of every component of a fit.
 
+    Of many features those whose means differ most between the components, in units of their spread, and a line that
+    says so.
+
     Parameters
     ----------
     weight_sd, mean_sd, sd_sd : (K,), (K, D) and (K, D) posterior standard deviations or standard errors of the
@@ -59,11 +64,20 @@ def component_table(
     weights = with_error(result.weights, weight_sd)
     means = np.reshape(with_error(result.means.ravel(), mean_sd), (k, d))
     deviations = np.reshape(with_error(sds.ravel(), sd_sd), (k, d))
-    header = ["component", "weight", *(f"mean {n}" for n in names), *(f"sd {n}" for n in names)]
-    rows = [[str(j), weights[j], *means[j], *deviations[j]] for j in range(k)]
+    shown = telling_features(result.means, sds)
+    header = ["component", "weight", *(f"{what} {names[i]}" for what in ("mean", "sd") for i in shown)]
+    rows = [[str(j), weights[j], *means[j, shown], *deviations[j, shown]] for j in range(k)]
     if empty is not None and np.max(empty) >= EMPTY:
         header, rows = [*header, "empty in"], [[*row, f"{e:.0%}"] for row, e in zip(rows, empty, strict=True)]
-    return text_table(header, rows)
+    rest = f"\n({len(shown)} of {d} features, those whose means differ most; all of them in .means and .covariances)"
+    return text_table(header, rows) + rest * (len(shown) < d)
+
+
+def telling_features(means: Any, sds: Any) -> NDArray[np.intp]:
+    """Of features beyond MOST_FEATURES those in which components (K, D) lie farthest apart, in their own order."""
+    spread = np.mean(sds, axis=0)
+    apart = np.ptp(means, axis=0) / np.where(spread > 0, spread, np.inf)
+    return np.sort(np.argsort(-apart, kind="stable")[:MOST_FEATURES])
 
 
 def with_error(values: Any, errors: Any = None) -> list[str]:

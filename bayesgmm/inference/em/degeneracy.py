@@ -61,4 +61,7 @@ def degeneracy_warnings(mixture: Mixture, problem: Problem) -> tuple[str, ...]:
         rows = np.exp(mixture.log_weights[few]) * problem.sample_weight.sum()
         held = ", ".join(f"{i} ({n:.1f})" for i, n in zip(few, rows, strict=True))
         out.append(f"component {held} holds too few rows (in brackets) to determine a covariance of its own.")
+    n, d = problem.observed.rows.shape
+    if out and n <= d:
+        out.append(f"rows are observations, and there are {n} of {d} features: transposed, perhaps?")
     return tuple(out)
