@@ -2,11 +2,12 @@
 
 It holds arrays and one line of JSON, no code; it is written beside itself, flushed to the disk and then renamed, so
 that a kill at any moment leaves the last whole one. Draws depend on the seed and on the number of a step alone, so
-going on from a state is the same as never having stopped.
+going on from a state is the same as never having stopped, also for a run that asks for more draws.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -120,7 +121,7 @@ def _identity(problem: Problem, engine: Any) -> dict[str, Any]:
 
     return {
         "format": FORMAT,
-        "engine": repr(engine),
+        "engine": _settings(engine),
         "data": _digest(problem.observed.rows, problem.observed.feature_names),
         "model": _digest(problem.model),
         "start": _digest(getattr(problem.start, "mixture", problem.start)),
@@ -129,6 +130,12 @@ def _identity(problem: Problem, engine: Any) -> dict[str, Any]:
         "version of jax": jax.__version__,
         "version of numpyro": numpyro.__version__,
     }
+
+
+def _settings(engine: Any) -> str:
+    """The engine without how long it draws: no draw depends on how many follow it."""
+    names = (field.name for field in dataclasses.fields(engine) if field.name != "num_samples")
+    return f"{type(engine).__name__}({', '.join(f'{name}={getattr(engine, name)!r}' for name in names)})"
 
 
 def _digest(*trees: Any) -> str:

@@ -47,7 +47,8 @@ def fit(
     random_state : int, numpy Generator, JAX key or None; the same one gives the same result
     progress : True shows progress on the standard error stream; a function is called with (phase, done, total)
     checkpoint : a file that a sampler writes as it goes; a run that was killed, called again with the same arguments
-        and on the same machine, goes on from it and makes the very same draws
+        and on the same machine, goes on from it and makes the very same draws; one that was too short, called again
+        with more ``num_samples``, adds to them
 
     Returns
     -------

@@ -95,7 +95,10 @@ class Posterior(MixturePredictor):
 
     @cached_property
     def n_clusters_table(self) -> Any:
-        """Posterior of K+ with its Monte Carlo errors, beside its prior (by simulation): a pandas DataFrame by K+."""
+        """Posterior of K+ with its Monte Carlo errors, beside its prior: a pandas DataFrame by K+.
+
+        The prior is by simulation, 20 000 draws: standard errors of at most .0036.
+        """
         occupied = (self.data["clustering"]["drawn_sizes"].values > 0).sum(axis=-1)
         return count_table(occupied, prior_n_clusters(self.model, self.observed.n_rows), "n_clusters")
 

@@ -1,5 +1,6 @@
 """HMC against closed forms and against the other engines; modes; a second round; checkpoints."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -201,6 +202,22 @@ def test_the_second_round_goes_on_too(small, tmp_path, eager, monkeypatch):
     again = bg.fit(rows, model, SHORT, random_state=3, checkpoint=path)
     assert again.remarks == whole.remarks
     assert again.data["posterior"].equals(whole.data["posterior"])
+
+
+@pytest.mark.parametrize("engine", [bg.HMC(), bg.NUTS(), bg.Gibbs()], ids=lambda e: type(e).__name__)
+def test_a_run_that_was_too_short_is_prolonged(engine, tmp_path):
+    """Lengths that are no multiples of a chunk; the first draws stay, and the whole is the long run's."""
+    rows, model = bg.load_dataset("faithful").iloc[:120], models.finite_mixture(2)
+    path = tmp_path / "run.ckpt"
+    short, long = (dataclasses.replace(engine, num_warmup=130, num_samples=n) for n in (130, 290))
+    bg.fit(rows, model, short, random_state=3, checkpoint=path)
+    told = []
+    longer = bg.fit(rows, model, long, random_state=3, checkpoint=path, progress=lambda *a: told.append(a))
+    assert next(done for phase, done, _ in told if phase == "sampling") >= 260
+    at_once = bg.fit(rows, model, long, random_state=3)
+    assert longer.data["posterior"].equals(at_once.data["posterior"])
+    again = bg.fit(rows, model, short, random_state=3, checkpoint=path)  # of a longer run, a part
+    assert again.data["sample_stats"]["lp"].equals(at_once.data["sample_stats"]["lp"][:, :130])
 
 
 def test_a_checkpoint_of_another_run_is_refused_in_words(small, tmp_path):
