@@ -1,4 +1,4 @@
-"""JAX's persistent compilation cache, switched on when asked and never on import."""
+"""JAX's settings: its persistent compilation cache, switched on when asked and never on import."""
 
 import os
 import sys
@@ -24,11 +24,15 @@ def default_cache_folder() -> Path:
 def enable_compilation_cache(path: str | os.PathLike[str] | None = None) -> Path:
     """Keep what JAX compiles on disk, so that the next process starts several times faster; return the folder.
 
-    This is a choice for a program, since it sets JAX's global configuration: the library itself never makes it, the
-    command line does. Everything is kept, however small, because a mixture's fit compiles hundreds of small programs.
+    Traced programs are kept there too (``bayesgmm.traced_programs``), which JAX alone does not do, and which saves most
+    of what is left. This is a choice for a program, since it sets JAX's global configuration: the library itself never
+    makes it, the command line does. Everything is kept, however small. The folder must be the user's own, since what
+    lies there is run.
     ``path`` overrides ``JAX_COMPILATION_CACHE_DIR``, which overrides the user's cache folder.
     """
     import jax
+
+    from bayesgmm.traced_programs import keep_in
 
     folder = (default_cache_folder() if path is None else Path(path).expanduser()).absolute()
     try:
@@ -41,4 +45,13 @@ def enable_compilation_cache(path: str | os.PathLike[str] | None = None) -> Path
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    keep_in(folder / "traced")
     return folder
+
+
+def settings() -> list[tuple[str, object]]:
+    """JAX's settings by name, as this thread has them."""
+    import jax
+
+    names = jax.config.values
+    return sorted((name, getattr(jax.config, name, value)) for name, value in names.items())

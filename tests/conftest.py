@@ -61,6 +61,14 @@ def _few_programs():
 
 
 @pytest.fixture(autouse=True)
+def _no_kept_programs():
+    """Stop to keep traced programs once a test has asked for it: others trace what they have changed."""
+    yield
+    if "bayesgmm.traced_programs" in sys.modules:
+        sys.modules["bayesgmm.traced_programs"].folder = None
+
+
+@pytest.fixture(autouse=True)
 def _no_open_figures():
     """Close what a test drew."""
     yield

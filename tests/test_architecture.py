@@ -27,6 +27,7 @@ ROOMS = [
         "datasets",
         "compilation_cache",
         "compiled",
+        "traced_programs",
         "cores",
         "pytree",
     },
