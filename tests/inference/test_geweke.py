@@ -73,6 +73,7 @@ MOVED = (
     "Dirichlet process",
     "Pitman-Yor",
     "telescoping, static, random",
+    "telescoping, dynamic",
     "sparse, random centre",
 )
 
