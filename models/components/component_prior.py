@@ -19,7 +19,7 @@ from bayesgmm.pytree import PyTree
 class DataMoments:
     """What defaults are scaled from: mean (D,), covariance (D, D), least, largest and median value (D,) of the rows.
 
-    Each is computed when it is asked for; of host rows all but the median at once (:class:`~bayesgmm.data.RowMoments`),
+    Each is computed when it is asked for; of host rows all but the median at once (``bayesgmm.data.RowMoments``),
     unless they are ``known``.
     """
 

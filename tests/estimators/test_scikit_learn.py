@@ -62,6 +62,9 @@ EXCEPTIONS = {
     (GAUSSIAN, "test_gaussian_mixture_setting_best_params"): (
         "wants a fit that diverges to be returned; ours is refused in words"
     ),
+    (GAUSSIAN, "test_gaussian_mixture_precisions_init_diag"): (
+        "compares components by number; ours are by weight, and two of .5 are in the order of rounding"
+    ),
     (BAYESIAN, "test_monotonic_likelihood"): (
         "a warm start of cavi begins at the mixture of the posterior means, where the bound may dip"
     ),
@@ -69,7 +72,10 @@ EXCEPTIONS = {
         "wants seven decimals of a covariance of 39 at tol=1e-3; ours agree to 6e-9 of it, so rounding decides"
     ),
 }
-BY_ROUNDING = {(BAYESIAN, "test_invariant_translation")}
+BY_ROUNDING = {
+    (BAYESIAN, "test_invariant_translation"),
+    (GAUSSIAN, "test_gaussian_mixture_precisions_init_diag"),
+}
 # Tests of scikit-learn's own functions, which pass whatever our classes do.
 NOT_OURS = "suffstat or log_det_cholesky or log_probabilities or dirichlet_norm or wishart_norm or array_api"
 # Three minutes of compiling many shapes: run with BAYESGMM_ALL_OF_SCIKIT_LEARN=1.
