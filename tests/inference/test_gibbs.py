@@ -46,7 +46,10 @@ ORACLE = {
     "MFM,K-1~Poisson(1),gamma=1": random_number(weights.shifted_poisson(1.0, 12)),
 }
 QUICK = {"finite,K=3,alpha=1"}
-THIN = {"finite,K=3,alpha=0.333333": 30}  # rarely moves between two clusters and three
+THIN = {
+    "finite,K=3,alpha=0.333333": 30,  # rarely moves between two clusters and three
+    "MFM,K~U{1..30},gamma=1": 3,  # many slots, and moves at every sweep
+}
 
 
 MOVES = ("MFM,K~U{1..30},gamma=1",)
