@@ -49,9 +49,8 @@ def enable_compilation_cache(path: str | os.PathLike[str] | None = None) -> Path
     return folder
 
 
-def settings() -> list[tuple[str, object]]:
+def settings() -> dict[str, object]:
     """JAX's settings by name, as this thread has them."""
     import jax
 
-    names = jax.config.values
-    return sorted((name, getattr(jax.config, name, value)) for name, value in names.items())
+    return {name: getattr(jax.config, name, value) for name, value in sorted(jax.config.values.items())}

@@ -59,7 +59,10 @@ def kept(
         told = spelled((function.__module__, function.__qualname__, about, [str(a) for a in arrays]))
     except Unknown:
         return None
-    key = hashlib.sha256(f"{source()} {jax.default_backend()} {settings()} {told}".encode()).hexdigest()[:32]
+    under = settings()
+    if under.get("jax_default_device") is not None:  # an export is for the platform that is used otherwise
+        return None
+    key = hashlib.sha256(f"{source()} {jax.default_backend()} {under} {told}".encode()).hexdigest()[:32]
     path = folder / f"{function.__name__.strip('_')}-{key}"
     found = _read(path)
     if found is None:
@@ -82,10 +85,7 @@ def _export(
 
     try:
         return bytes(jax.export.export(jax.jit(flat))(*arrays).serialize()), structure[0]
-    except (
-        ValueError,
-        NotImplementedError,
-    ):  # such as calls into libraries that JAX does not promise to keep
+    except (ValueError, NotImplementedError):  # a call into a library that JAX does not promise to keep, say
         return None
 
 

@@ -110,6 +110,11 @@ def test_programs_of_other_source_settings_or_arguments_are_not_taken(folder, pr
     assert n_kept() == 5
 
 
+def test_where_another_device_is_chosen_nothing_is_kept(folder, program):
+    with jax.default_device(jax.devices()[0]):
+        assert traced_programs.kept(program, (), SHAPES) is None
+
+
 def test_a_folder_that_cannot_be_written_stops_nothing(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setattr(traced_programs, "folder", tmp_path / "file")
