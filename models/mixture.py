@@ -12,7 +12,7 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 
 from bayesgmm.covariances import Array, Natural, Precision, PseudoMoments, Structure, get_structure, namespace
-from bayesgmm.data import RowMoments
+from bayesgmm.data import RowMoments, as_data
 from bayesgmm.kernel import total_log_density
 from bayesgmm.mixture import Mixture, MixtureDistribution
 from bayesgmm.models.components import ComponentPrior, DataMoments, NormalInverseWishart
@@ -91,15 +91,16 @@ class FiniteMixture(PyTree):
 
     def resolve(
         self,
-        x: Float[Array, "n d"],
+        x: Any,
         sample_weight: Float[Array, " n"] | None = None,
         known: RowMoments | None = None,
     ) -> FiniteMixture:
-        """The model with every hyperparameter an array, those left open set from the rows.
+        """The model with every hyperparameter an array, those left open set from the rows, in any form ``fit`` takes.
 
         ``known`` are the moments of these rows, where they have been computed already.
         """
-        moments = DataMoments(x, sample_weight, known)
+        rows = x if isinstance(x, np.ndarray | jax.Array) else as_data(x).rows
+        moments = DataMoments(rows, sample_weight, known)
         usual = self.weights.usual_number(self.n_components)
         components = self.components.resolve(self.structure, usual, moments)
         return FiniteMixture(self.n_components, self.structure, self.weights.resolve(), components)

@@ -2,7 +2,8 @@
 
 It holds arrays and one line of JSON, no code; it is written beside itself, flushed to the disk and then renamed, so
 that a kill at any moment leaves the last whole one. Draws depend on the seed and on the number of a step alone, so
-going on from a state is the same as never having stopped, also for a run that asks for more draws.
+going on from a state is the same as never having stopped. A run that asks for more draws adds to those of a finished
+one.
 """
 
 from __future__ import annotations
@@ -22,16 +23,20 @@ import numpy as np
 from bayesgmm.float64 import is_key
 from bayesgmm.inference.problem import Problem
 
-FORMAT = 2
+FORMAT = 3
 SHARE = 20  # times as long as writing takes, at least, between two writes
 PAUSE = 1.0  # seconds between two writes, at least
 
 
 class Saved(NamedTuple):
-    """A run as it was saved: its round, steps done in it, state, all draws so far (steps, chains, ...), and words."""
+    """A run as it was saved: its round, steps done in it, state, all draws so far (steps, chains, ...), and words.
+
+    ``finished`` says whether the round was as long as that run wanted it.
+    """
 
     round: int
     done: int
+    finished: bool
     state: Any
     draws: Any
     remarks: tuple[str, ...]
@@ -55,7 +60,13 @@ class Checkpoint:
         if began < self.next_write and not last:
             return
         draws = jax.tree.map(lambda *parts: np.concatenate(parts), *chunks)
-        about = {**self.identity, "round": self.round, "done": done, "remarks": self.remarks}
+        about = {
+            **self.identity,
+            "round": self.round,
+            "done": done,
+            "finished": last,
+            "remarks": self.remarks,
+        }
         arrays = {f"state_{i}": _raw(leaf) for i, leaf in enumerate(jax.tree.leaves(state))}
         arrays |= {f"draws_{i}": leaf for i, leaf in enumerate(jax.tree.leaves(draws))}
         _write(self.path, {"about": np.array(json.dumps(about)), **arrays})
@@ -79,6 +90,7 @@ class Checkpoint:
         return Saved(
             about["round"],
             about["done"],
+            about["finished"],
             _restored(arrays, "state", state),
             _restored(arrays, "draws", draws),
             tuple(about["remarks"]),
@@ -133,7 +145,7 @@ def _identity(problem: Problem, engine: Any) -> dict[str, Any]:
 
 
 def _settings(engine: Any) -> str:
-    """The engine without how long it draws: no draw depends on how many follow it."""
+    """The engine without how long it draws: within a round no draw depends on how many follow it."""
     names = (field.name for field in dataclasses.fields(engine) if field.name != "num_samples")
     return f"{type(engine).__name__}({', '.join(f'{name}={getattr(engine, name)!r}' for name in names)})"
 

@@ -27,6 +27,7 @@ class Diagnostics:
     n_divergent : transitions that diverged after warm-up
     ebfmi : (chains,) energy Bayesian fraction of missing information
     n_deepest : transitions whose trajectory was the longest allowed
+    label_switches : share of the draws of a finite mixture before which components that hold rows had changed places
     warnings : what is wrong, each with its remedy
     """
 
@@ -35,6 +36,7 @@ class Diagnostics:
     n_divergent: int
     ebfmi: NDArray[np.float64]
     n_deepest: int
+    label_switches: float
     warnings: tuple[str, ...]
 
     @property
@@ -55,6 +57,8 @@ class Diagnostics:
         )
         if self.ebfmi.size:  # Gibbs has no transitions that could diverge
             facts += f"; {self.n_divergent} divergent transitions"
+        if self.label_switches:
+            facts += f"; labels switched before {self.label_switches:.1%} of the draws, and were matched"
         if self.ok:
             return f"The chains agree ({facts})."
         return f"Read with care ({facts}). " + " ".join(self.warnings)
@@ -113,6 +117,7 @@ def diagnose(posterior: Any) -> Diagnostics:
         "n_divergent": n_divergent,
         "ebfmi": ebfmi,
         "n_deepest": n_deepest,
+        "label_switches": 0.0 if posterior.model.weights.overfits else label_switches(posterior),
     }
     places = ""
     if chains > 1 and found["invariants"]["r_hat"].max() > APART:
@@ -122,6 +127,14 @@ def diagnose(posterior: Any) -> Diagnostics:
         others = f"HMC(), or {others}"
     said = objections(found, chains, stats["lp"].size, places, others)
     return Diagnostics(**found, warnings=said)
+
+
+def label_switches(posterior: Any) -> float:
+    """Share of the draws before which a component that holds rows before and after had moved to another slot."""
+    slots = posterior.data["clustering"]["relabelling"].values
+    holds = posterior.data["clustering"]["drawn_sizes"].values > 0
+    moved = (slots[:, 1:] != slots[:, :-1]) & holds[:, 1:] & holds[:, :-1]
+    return float(moved.any(axis=-1).mean()) if moved.size else 0.0
 
 
 def invariant_quantities(posterior: Any) -> dict[str, NDArray[np.float64]]:

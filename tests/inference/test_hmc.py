@@ -220,6 +220,17 @@ def test_a_run_that_was_too_short_is_prolonged(engine, tmp_path):
     assert again.data["sample_stats"]["lp"].equals(at_once.data["sample_stats"]["lp"][:, :130])
 
 
+def test_a_prolonged_run_keeps_the_draws_that_it_adds_to(small, tmp_path, monkeypatch):
+    """Also where the longer first round would object."""
+    rows, post = small
+    path, model = tmp_path / "run.ckpt", models.finite_mixture(2)
+    bg.fit(rows, model, SHORT, random_state=3, checkpoint=path)
+    monkeypatch.setattr(gradient_sampling, "OBJECTS", 0.0)
+    longer = bg.fit(rows, model, dataclasses.replace(SHORT, num_samples=350), random_state=3, checkpoint=path)
+    assert longer.data["sample_stats"]["lp"][:, :250].equals(post.data["sample_stats"]["lp"])
+    assert not longer.remarks
+
+
 def test_a_checkpoint_of_another_run_is_refused_in_words(small, tmp_path):
     rows, _ = small
     path, model = tmp_path / "run.ckpt", models.finite_mixture(2)

@@ -10,6 +10,7 @@ import scipy.stats
 from cases import COMPONENT_PRIORS, FIRST_QUICK, STRUCTURES, log_density, random_mixture, random_rows
 from numpyro.infer.util import log_density as program_log_density
 
+from bayesgmm.datasets import load_dataset
 from bayesgmm.float64 import in_float64, to_device
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture, finite_mixture
@@ -23,6 +24,7 @@ from bayesgmm.models.components import (
     RandomCentre,
     fraley_raftery,
 )
+from bayesgmm.pytree import same
 
 every_structure = pytest.mark.parametrize("structure", STRUCTURES)
 first_structure_quick = pytest.mark.parametrize("structure", FIRST_QUICK)
@@ -358,3 +360,11 @@ def test_a_prior_that_is_not_conjugate_says_which_engines_can():
         model.pseudo_moments(2)
     with pytest.raises(ValueError, match="NUTS"):
         model.log_prior(to_device(random_mixture("full", np.random.default_rng(0))))
+
+
+def test_rows_may_be_a_frame_or_a_name():
+    frame = load_dataset("faithful")
+    model = finite_mixture(2)
+    of_array = model.resolve(frame.to_numpy())
+    for rows in (frame, "faithful"):
+        assert same(model.resolve(rows), of_array)

@@ -1,11 +1,13 @@
 """Diagnostics speak up when, and only when, something is wrong."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import xarray
 
-from bayesgmm.posterior.diagnostics import diagnose, invariant_quantities
+from bayesgmm.posterior.diagnostics import diagnose, invariant_quantities, label_switches
 
 
 def spoiled(posterior, **stats):
@@ -61,3 +63,14 @@ def test_low_ebfmi_is_reported(posterior):
 def test_tables_have_the_usual_columns(posterior, table):
     columns = set(getattr(diagnose(posterior), table).columns)
     assert {"mean", "sd", "r_hat", "ess_bulk", "ess_tail", "mcse_mean", "mcse_sd"} <= columns
+
+
+def test_labels_that_switch_are_counted_where_components_hold_rows():
+    slots = np.array([[[0, 1, 2], [0, 1, 2], [1, 0, 2], [1, 2, 0], [1, 2, 0]]])
+    sizes = np.array([[[5, 5, 0], [5, 5, 0], [5, 5, 0], [9, 0, 1], [9, 0, 1]]])
+    dims = ("chain", "draw", "component")
+    groups = {
+        "relabelling": xarray.DataArray(slots, dims=dims),
+        "drawn_sizes": xarray.DataArray(sizes, dims=dims),
+    }
+    assert label_switches(SimpleNamespace(data={"clustering": groups})) == 0.25

@@ -124,15 +124,20 @@ def _first_round(
 def _rounds(
     run: Round, remarks: tuple[str, ...], clock: Clock, checkpoint: Checkpoint | None
 ) -> tuple[Kept, tuple[str, ...]]:
-    """One round of sampling; where it objects, another with the metric that the first has learnt."""
+    """One round of sampling; where it objects, another with the metric that the first has learnt.
+
+    A round that was finished without objection, and now is prolonged, is not thrown away any more.
+    """
     saved = None if checkpoint is None else checkpoint.load(run.begin(), Kept(*[0.0] * len(Kept._fields)))
     if saved is not None and saved.round == 1:
         run, remarks = run.careful(run.charts, run.at), saved.remarks
+    total = run.engine.num_warmup + run.engine.num_samples
+    prolonged = saved is not None and saved.finished and saved.done < total
     while True:
         if checkpoint is not None:
             checkpoint.round, checkpoint.remarks = run.number, remarks
         charts, kept, words = run.sample(clock, checkpoint, saved)
-        objection = "" if words or run.last else _objection(charts, kept, run.may_leave)
+        objection = "" if words or run.last or prolonged else _objection(charts, kept, run.may_leave)
         if not objection:
             return kept, remarks + words
         run, saved = run.careful(*_adapted(run.target, charts, kept)), None
