@@ -74,7 +74,10 @@ def component_table(
 
 
 def telling_features(means: Any, sds: Any) -> NDArray[np.intp]:
-    """Of features beyond MOST_FEATURES those in which components (K, D) lie farthest apart, in their own order."""
+    """Indices (at most MOST_FEATURES) of the features in which components lie farthest apart, in increasing order.
+
+    Apart is the range of the means (K, D) in units of the average of the standard deviations ``sds`` (K, D).
+    """
     spread = np.mean(sds, axis=0)
     apart = np.ptp(means, axis=0) / np.where(spread > 0, spread, np.inf)
     return np.sort(np.argsort(-apart, kind="stable")[:MOST_FEATURES])

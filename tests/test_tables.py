@@ -27,5 +27,5 @@ def test_few_features_are_all_printed_in_their_order():
 def test_rows_that_lie_as_columns_are_asked_about():
     x = np.random.default_rng(0).normal(size=(2, 40))
     fit = bg.fit(x, models.finite_mixture(2, "diag"), bg.EM(n_init=2, moves=0), random_state=0)
-    assert "transposed" in fit.warnings[-1]
+    assert "pass x.T" in fit.warnings[-1]
     assert max(map(len, repr(fit).splitlines())) < 300
