@@ -63,5 +63,7 @@ def degeneracy_warnings(mixture: Mixture, problem: Problem) -> tuple[str, ...]:
         out.append(f"component {held} holds too few rows (in brackets) to determine a covariance of its own.")
     n, d = problem.observed.rows.shape
     if out and n <= d:
-        out.append(f"there are {n} rows of {d} features. Rows are observations: if yours are columns, pass x.T.")
+        out.append(
+            f"there are {n} rows of {d} features. Rows are observations: if yours are columns, pass x.T."
+        )
     return tuple(out)
