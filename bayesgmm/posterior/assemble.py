@@ -48,24 +48,20 @@ def assemble(
     """
     began = time.perf_counter()
     problem.tell("relabelling", 0, 2)
-    chains, length = stats["lp"].shape
+    chains = len(stats["lp"])
     flat, order, sizes = _relabelled(problem, draws, stats["lp"].ravel(), None if labelled else start)
     problem.tell("relabelling", 1, 2)
     totals, pointwise = _scores(problem, flat, chains)
     problem.tell("relabelling", 2, 2)
     seconds["relabel and score"] = time.perf_counter() - began
 
-    stats = {**stats, "log_likelihood": totals.reshape(chains, length)}
-    clustering = {"drawn_sizes": sizes, "relabelling": order}
     user = flat.rescale(problem.standardisation.scale, problem.standardisation.shift)
     groups: dict[str, dict[str, Any]] = {
         "posterior": _by_chain(_parameters(user), chains) | dict(hyper or {}),
-        "sample_stats": {
-            name: np.asarray(value, None if value.dtype == bool else float) for name, value in stats.items()
-        },
+        "sample_stats": _statistics(stats, totals),
         "log_likelihood": {"x": pointwise},
         "observed_data": {"x": np.array(problem.observed.rows)},
-        "clustering": _by_chain(clustering, chains),
+        "clustering": _by_chain({"drawn_sizes": sizes, "relabelling": order}, chains),
         "warm_start": {**_parameters(start.restore(start.mixture).with_slots(user.n_components)), **notes},
     }
     return Posterior(
@@ -80,6 +76,12 @@ def assemble(
         remarks=remarks,
         seed=problem.seed,
     )
+
+
+def _statistics(stats: Mapping[str, NDArray], totals: NDArray[np.float64]) -> dict[str, NDArray]:
+    """The sampler's statistics (chains, draws) and the log-likelihoods (S,), as floats unless true or false."""
+    stats = {**stats, "log_likelihood": totals.reshape(stats["lp"].shape)}
+    return {name: np.asarray(value, None if value.dtype == bool else float) for name, value in stats.items()}
 
 
 def _by_chain(values: Mapping[str, NDArray], chains: int) -> dict[str, NDArray]:
