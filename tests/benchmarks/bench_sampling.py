@@ -1,14 +1,15 @@
 """HMC, NUTS and Gibbs against the usual NumPyro program started cold: effective draws per processor second.
 
     taskset -c 0 env XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" OMP_NUM_THREADS=1 \\
-        python tests/benchmarks/bench_sampling.py [--seeds 5] [--only faithful] [--prior niw] [--sides HMC NUTS]
+        python tests/benchmarks/bench_sampling.py [--seeds 5] [--only faithful] [--prior niw] [--sides HMC NUTS] [--cold-chains 1]
 
 One posterior, float64 on both sides, 4 chains; the cold program has 1000 warm-up steps and 1000 draws a chain and is
 written as its users write it (MixtureSameFamily of MultivariateNormal). Sides alternate, seed by seed. Effective draws
 are the least bulk ESS over all relabelled parameters and the log-likelihood; a cold run whose R-hat of the
 log-likelihood exceeds 1.05 counts as stuck and is left out of its side's median. Compile time is apart: every side runs
 once before it is timed, the cold program one chain, which can take minutes. Ours are timed from the rows to the last
-draw: EM and the warm start are in, scoring is not.
+draw: EM and the warm start are in, scoring is not. Where a cold chain takes a quarter of an hour, ``--cold-chains 1``
+runs one a seed, and its R-hat and effective draws are those of its quarters.
 
 Priors: ``lkj`` (normal means, half-normal scales, LKJ correlations) and ``niw``, the conjugate one that Gibbs needs.
 """
@@ -97,8 +98,8 @@ class Cold:
     which costs more than sampling does; within a ``jax.jit``, as NumPyro's own examples run chains, it compiles once.
     """
 
-    def __init__(self, x, model):
-        self.x, self.model = x, jax.tree.map(jnp.asarray, model)
+    def __init__(self, x, model, n_chains=4):
+        self.x, self.model, self.n_chains = x, jax.tree.map(jnp.asarray, model), n_chains
         program = cold_program(self.model)
 
         @jax.jit
@@ -113,7 +114,7 @@ class Cold:
         self._draw(1000, 1)
 
     def __call__(self, seed):
-        drawn = self._draw(seed, 4)
+        drawn = self._draw(seed, self.n_chains)
         return bg.Mixture(
             self.model.structure, np.log(drawn["weights"]), drawn["means"], drawn["covariances"]
         )
@@ -205,12 +206,12 @@ def alternate(title, x, sides, seeds):
     report(title, found, compiling)
 
 
-def run(name, prior, seeds, labels):
+def run(name, prior, seeds, labels, cold_chains=4):
     rows, k = CASES[name]
     x = rows()
     model = models.finite_mixture(k, components=PRIORS[prior]())
     makers = {label: lambda label=label: Ours(x, model, getattr(bg, label)()) for label in SIDES[1:]}
-    makers["cold"] = lambda: Cold(x, model.resolve(x))
+    makers["cold"] = lambda: Cold(x, model.resolve(x), cold_chains)
     chosen = [label for label in SIDES if label in labels and (label != "Gibbs" or prior == "niw")]
     alternate(f"{name:12} {prior}", x, {label: makers[label]() for label in chosen}, seeds)
 
@@ -221,8 +222,9 @@ if __name__ == "__main__":
     parser.add_argument("--only", choices=CASES)
     parser.add_argument("--prior", choices=PRIORS)
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES)
+    parser.add_argument("--cold-chains", type=int, default=4)
     given = parser.parse_args()
     print(f"jax {jax.__version__}, numpyro {numpyro.__version__}, {jax.devices()[0].platform}, float64")
     for case in CASES if given.only is None else [given.only]:
         for prior in PRIORS if given.prior is None else [given.prior]:
-            run(case, prior, given.seeds, given.sides)
+            run(case, prior, given.seeds, given.sides, given.cold_chains)

@@ -89,7 +89,8 @@ def test_what_is_printed(small):
     assert f"the best {sound} of 6 fits by BIC" in text
     lines = text.splitlines()
     assert len(lines) == 3 + sound + len(small.warnings) + (sound < 6)
-    assert [f"{name}, K = {k}" in lines[-1] for name, k in small.fits.keys() - set(small.order)] == [True]
+    aside = small.fits.keys() - set(small.order)
+    assert aside and all(f"{name}, K = {k}" in lines[-1] for name, k in aside)
     assert "0.00" in lines[3]
 
 

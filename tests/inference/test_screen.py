@@ -167,7 +167,7 @@ def test_merging_and_splitting_keep_the_mixtures_mean_and_covariance(seed):
 def test_candidates_are_mixtures_of_the_same_kind(structure):
     rng = np.random.default_rng(0)
     rows = random_rows(rng)
-    proposals = moves.candidates(random_mixture(structure, rng), rows, rng)
+    proposals = moves.Neighbourhood(random_mixture(structure, rng), rows, rng).candidates()
     assert proposals.log_weights.shape == (moves.CANDIDATES[0], 3)
     np.testing.assert_allclose(np.exp(proposals.log_weights).sum(axis=1), 1.0)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(proposals))

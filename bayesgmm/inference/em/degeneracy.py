@@ -16,12 +16,17 @@ def relative_variances(mixture: Mixture, whitener: NDArray[np.float64]) -> NDArr
 
     Relative means after the rows are sphered (``whitener``), so that a change of units or a rotation changes nothing.
     """
+    relative = whitener @ distinct_covariances(mixture) @ whitener.T
+    finite = np.isfinite(relative).all(axis=(-2, -1))
+    smallest = np.linalg.eigvalsh(np.where(finite[..., None, None], relative, np.eye(len(whitener))))[..., 0]
+    return np.where(finite, np.where(np.isfinite(mixture.log_weights), smallest, 1.0), np.nan)
+
+
+def distinct_covariances(mixture: Mixture) -> NDArray[np.float64]:
+    """Covariances (..., K, D, D), on the host; (..., 1, D, D) where one serves all components."""
     k, d = mixture.means.shape[-2:]
     dense = mixture.structure.dense(mixture.covariances, k, d)
-    relative = whitener @ dense @ whitener.T
-    sound = np.isfinite(mixture.log_weights) & np.isfinite(relative).all(axis=(-2, -1))
-    smallest = np.linalg.eigvalsh(np.where(sound[..., None, None], relative, np.eye(d)))[..., 0]
-    return np.where(np.isfinite(relative).all(axis=(-2, -1)), smallest, np.nan)
+    return dense[..., :1, :, :] if dense.strides[-3] == 0 else dense
 
 
 def smallest_relative_variance(mixture: Mixture, problem: Problem) -> NDArray[np.float64]:

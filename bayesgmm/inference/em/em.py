@@ -57,7 +57,7 @@ class EM:
 
     objective: Literal["likelihood", "posterior"] = "likelihood"
     n_init: int = 20
-    moves: int = 4
+    moves: int = 6
     tol: float = 1e-9
     max_steps: int = 10_000
     reg_covar: float | None = None

@@ -2,7 +2,7 @@
 
 EM rests where no small change helps; a component that straddles two clusters while two others share one is such a
 place. From the best fit so far, pairs that share most rows are merged and others split, all candidates climb as
-a batch, and the best of them is the next place to move from, until a round brings nothing.
+a batch, and the best of them is the next place to move from, until rounds bring nothing.
 """
 
 from __future__ import annotations
@@ -56,10 +56,10 @@ def with_moves(
         mixture = jax.tree.map(lambda leaf, best=best: leaf[best], state.mixture)
         if not np.isfinite(state.objective[best]) or _n_used(mixture) == 1:
             break
+        if failures == 0:
+            near = Neighbourhood(mixture, sample, rng)
         needed = state.objective[best] + GAIN * float(rows.total_weight)
-        start = jax.tree.map(
-            lambda one, more: np.concatenate([one[None], more]), mixture, candidates(mixture, sample, rng)
-        )
+        start = jax.tree.map(lambda one, more: np.concatenate([one[None], more]), mixture, near.candidates())
         race = [slice(0, start.means.shape[0])]
         climbed, steps = climb(
             mixture.structure, rows, start, prior, settings, race, sound, lambda *_: None, floor=needed
@@ -87,24 +87,34 @@ def _n_candidates(n_used: int) -> int:
     return int(np.clip(8 * ((n_used + 1) // 2) - 1, *CANDIDATES))
 
 
-def candidates(mixture: Mixture, rows: NDArray[np.float64], rng: np.random.Generator) -> Mixture:
-    """Mixtures (C, K) near a mixture (K,), some split and merged where K allows, the rest shaken.
+class Neighbourhood:
+    """Mixtures near one, round after round; no split is tried anew before all others have been.
 
     Parameters
     ----------
-    mixture : on the host; slots of weight zero stay empty
+    mixture : (K,), on the host; slots of weight zero stay empty
     rows : (n, D), standardised, by which it is judged which components overlap, and which are drawn to shake
     """
-    responsibilities = _responsibilities(mixture, rows)
-    triples = _triples(mixture, responsibilities)
-    total = _n_candidates(_n_used(mixture))
-    n_moved = total - SHAKEN if triples else 0
-    chosen = rng.permutation(np.resize(rng.permutation(len(triples)), n_moved)) if triples else []
-    moved = [_split_merged(mixture, *triples[i], rng) for i in chosen]
-    shaken = _shaken(mixture.structure, rows, responsibilities, total - n_moved, rng)
-    return jax.tree.map(
-        lambda some, *one: np.concatenate([np.stack(one), some]) if one else some, shaken, *moved
-    )
+
+    def __init__(self, mixture: Mixture, rows: NDArray[np.float64], rng: np.random.Generator):
+        self.mixture, self.rows, self.rng = mixture, rows, rng
+        self.responsibilities = _responsibilities(mixture, rows)
+        self.triples = _triples(mixture, self.responsibilities)
+        self.next: list[int] = []  # of the triples, shuffled
+
+    def candidates(self) -> Mixture:
+        """The next mixtures (C, K): some split and merged where K allows, the rest shaken."""
+        total = _n_candidates(_n_used(self.mixture))
+        n_moved = min(total - SHAKEN, len(self.triples))
+        if len(self.next) < n_moved:
+            self.next += self.rng.permutation(len(self.triples)).tolist()
+        now, self.next = self.next[:n_moved], self.next[n_moved:]
+        moved = [_split_merged(self.mixture, *self.triples[i], self.rng) for i in now]
+        structure, count = self.mixture.structure, total - n_moved
+        shaken = _shaken(structure, self.rows, self.responsibilities, count, self.rng)
+        return jax.tree.map(
+            lambda some, *one: np.concatenate([np.stack(one), some]) if one else some, shaken, *moved
+        )
 
 
 def _responsibilities(mixture: Mixture, rows: NDArray[np.float64]) -> NDArray[np.float64]:

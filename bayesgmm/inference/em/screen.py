@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.covariances import Structure
 from bayesgmm.inference.em.climb import climb, columns_of, put_columns
+from bayesgmm.inference.em.degeneracy import distinct_covariances
 from bayesgmm.inference.em.moves import with_moves
 from bayesgmm.inference.em.steps import RETIRED, Climb, Settings, initial, resumed
 from bayesgmm.inference.problem import Problem
@@ -159,10 +160,9 @@ def _count(rows: Rows) -> int:
 
 def _condition(mixtures: Mixture) -> NDArray[np.float64]:
     """The largest condition number of a column's covariances (C,); infinite where they are not positive definite."""
-    k, d = mixtures.means.shape[-2:]
-    dense = mixtures.structure.dense(mixtures.covariances, k, d)
+    dense = distinct_covariances(mixtures)
     finite = np.isfinite(dense).all(axis=(-3, -2, -1))
-    values = np.linalg.eigvalsh(np.where(finite[:, None, None, None], dense, np.eye(d)))
+    values = np.linalg.eigvalsh(np.where(finite[:, None, None, None], dense, np.eye(dense.shape[-1])))
     with np.errstate(divide="ignore"):
         worst = np.max(values[..., -1] / np.maximum(values[..., 0], 0.0), axis=-1)
     return np.where(finite, worst, np.inf)
