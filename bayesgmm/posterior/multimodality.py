@@ -64,19 +64,23 @@ def mode_table(posterior: Any, invariants: Mapping[str, NDArray]) -> Any:
 
 
 def _left_out(tree: Any, chains: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Log density (N,) of each row given the others, from some of the chains, by PSIS."""
+    """Log density (N,) of each row given the others, from some of the chains, by PSIS where that is possible."""
     import arviz_base
     import arviz_stats
 
     values = tree["log_likelihood"]["x"].values[chains]
-    if values.shape[0] * values.shape[1] < FEWEST:
-        flat = values.reshape(-1, values.shape[2])
-        return np.log(len(flat)) - np.logaddexp.reduce(-flat, axis=0)
+    flat = values.reshape(-1, values.shape[2])
+    plain = np.log(len(flat)) - np.logaddexp.reduce(-flat, axis=0)
+    if len(flat) < FEWEST:
+        return plain
     dummy = {"weights": np.zeros(values.shape[:2])}
     part = arviz_base.from_dict({"posterior": dummy, "log_likelihood": {"x": values}})
     with warnings.catch_warnings():  # of influential rows: a rough left-out density serves here
         warnings.simplefilter("ignore")
-        return np.asarray(arviz_stats.loo(part, pointwise=True).elpd_i, float).ravel()
+        try:
+            return np.asarray(arviz_stats.loo(part, pointwise=True).elpd_i, float).ravel()
+        except ValueError:  # a chain that stood still for long: a row's largest weights are all one draw's
+            return plain
 
 
 def _laplace(notes: Any, groups: list[NDArray[np.intp]]) -> NDArray[np.float64]:

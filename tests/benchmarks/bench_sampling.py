@@ -1,7 +1,8 @@
 """HMC, NUTS and Gibbs against the usual NumPyro program started cold: effective draws per processor second.
 
     taskset -c 0 env XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" OMP_NUM_THREADS=1 \\
-        python tests/benchmarks/bench_sampling.py [--seeds 5] [--only faithful] [--prior niw] [--sides HMC NUTS] [--cold-chains 1]
+        python tests/benchmarks/bench_sampling.py [--seeds 5] [--only faithful] [--prior niw] [--sides HMC NUTS] \\
+            [--cold-chains 1]
 
 One posterior, float64 on both sides, 4 chains; the cold program has 1000 warm-up steps and 1000 draws a chain and is
 written as its users write it (MixtureSameFamily of MultivariateNormal). Sides alternate, seed by seed. Effective draws

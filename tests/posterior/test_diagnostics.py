@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray
 
+from bayesgmm.posterior import multimodality
 from bayesgmm.posterior.diagnostics import diagnose, invariant_quantities, label_switches
 
 
@@ -74,3 +75,12 @@ def test_labels_that_switch_are_counted_where_components_hold_rows():
         "drawn_sizes": xarray.DataArray(sizes, dims=dims),
     }
     assert label_switches(SimpleNamespace(data={"clustering": groups})) == 0.25
+
+
+def test_chains_that_stood_still_have_left_out_densities_too():
+    # Draws all alike: no tail for Pareto smoothing, which ArviZ refuses.
+    import arviz_base
+
+    values = np.full((2, 50, 3), -1.5)
+    tree = arviz_base.from_dict({"posterior": {"a": np.zeros((2, 50))}, "log_likelihood": {"x": values}})
+    np.testing.assert_allclose(multimodality._left_out(tree, np.arange(2)), -1.5)
