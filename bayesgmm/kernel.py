@@ -29,7 +29,6 @@ from bayesgmm.logarithm import log
 from bayesgmm.row_blocks import Rows, block_size
 
 FEW = 10  # components up to which a reduction over them is written out
-REGISTERS = {8: 4, 4: 8}  # columns that a matrix product takes at once, by bytes a number
 
 
 class Statistics(NamedTuple):
@@ -89,20 +88,23 @@ def statistics(
         x, w = _block(rows, i)
         phi = structure.features(x)
         log_sum, responsibilities = _softmax(_logits(narrow, phi), w)
-        padded = jnp.zeros((columns, w.size), w.dtype).at[: c * k].set(responsibilities.reshape(c * k, -1))
+        columns = responsibilities.reshape(c * k, -1)
+        if more:
+            columns = jnp.concatenate([columns, jnp.zeros((more, w.size), w.dtype)])
         # The blocks add up in eta's precision, whatever theirs is.
-        return values + phi @ padded.T, log_likelihood + log_sum @ w
+        return values + phi @ columns.T, log_likelihood + log_sum @ w
 
-    columns = _whole_registers(c * k, rows.blocks.dtype.itemsize)
-    start = (jnp.zeros((p, columns), eta.dtype), jnp.zeros(c, eta.dtype))
+    more = _padding(c * k, rows.blocks.dtype.itemsize)
+    start = (jnp.zeros((p, c * k + more), eta.dtype), jnp.zeros(c, eta.dtype))
     values, log_likelihood = lax.fori_loop(first, rows.used, body, start)
     return Statistics(values[:, : c * k].T.reshape(c, k, p), log_likelihood + shared @ rows.total)
 
 
-def _whole_registers(columns: int, itemsize: int) -> int:
-    """The next number of columns of which a processor's matrix product has none left over; up to a third faster."""
-    at_once = 4 if columns <= 4 else REGISTERS[itemsize]
-    return -(-columns // at_once) * at_once
+def _padding(columns: int, itemsize: int) -> int:
+    """Columns to add so that a processor's matrix product has none left over, where that makes it faster."""
+    if columns <= 4:
+        return 4 - columns
+    return -columns % 8 if itemsize == 4 else 0
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

@@ -9,7 +9,6 @@ from cases import log_density as scipy_log_density
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bayesgmm import kernel
 from bayesgmm.covariances import Natural, get_structure
 from bayesgmm.float64 import in_float64, to_device
 from bayesgmm.kernel import log_density, log_density_of_rows, memberships, statistics
@@ -237,7 +236,7 @@ def test_memory_never_grows_as_rows_times_components(structure):
             to_device(mixture.natural()), to_device(padded)
         )
     largest = max(shape_size(v.aval) for v in made_by(program.jaxpr))
-    per_block = padded.blocks.shape[2] * max(kernel._whole_registers(k, 8), mixture.natural().eta.shape[-1])
+    per_block = padded.blocks.shape[2] * max(k, mixture.natural().eta.shape[-1])
     assert largest <= per_block < n * k / 2
 
 

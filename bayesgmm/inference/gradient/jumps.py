@@ -20,9 +20,7 @@ from bayesgmm.inference.gradient.labellings import Labellings
 from bayesgmm.inference.gradient.regions import Regions
 from bayesgmm.inference.gradient.target import Target, gradients
 
-TRIES = (
-    24  # points that a chain may go to, each time: with 8 chains on iris were caught in one seed of ten or so
-)
+TRIES = 24  # points that a chain may go to, each time: with 8, chains on iris were caught in one seed of ten
 
 
 class Jumps:
