@@ -173,6 +173,19 @@ def test_candidates_are_mixtures_of_the_same_kind(structure):
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(proposals))
 
 
+def test_no_split_is_tried_again_before_all_others_have_been(monkeypatch):
+    rng, tried = np.random.default_rng(0), []
+    mixture = random_mixture("full", rng, k=8, d=2)
+    rows = rng.standard_normal((60, 2))
+    monkeypatch.setattr(moves, "_split_merged", lambda m, *triple: tried.append(triple[:3]) or m)
+    near = moves.Neighbourhood(mixture, rows, rng)
+    for _ in range(5):
+        near.candidates()
+    n = len(near.triples)
+    assert len(tried) > 2 * n
+    assert sorted(tried[:n]) == sorted(tried[n : 2 * n]) == sorted(near.triples)
+
+
 def test_moves_leave_a_trap_that_em_cannot():
     # Two components share one cluster and the third spans the other two: a maximum, but not the highest.
     rng = np.random.default_rng(3)
