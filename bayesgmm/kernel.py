@@ -88,9 +88,7 @@ def statistics(
         x, w = _block(rows, i)
         phi = structure.features(x)
         log_sum, responsibilities = _softmax(_logits(narrow, phi), w)
-        columns = responsibilities.reshape(c * k, -1)
-        if more:
-            columns = jnp.concatenate([columns, jnp.zeros((more, w.size), w.dtype)])
+        columns = jnp.pad(responsibilities.reshape(c * k, -1), ((0, more), (0, 0)))
         # The blocks add up in eta's precision, whatever theirs is.
         return values + phi @ columns.T, log_likelihood + log_sum @ w
 
@@ -102,9 +100,7 @@ def statistics(
 
 def _padding(columns: int, itemsize: int) -> int:
     """Columns to add so that a processor's matrix product has none left over, where that makes it faster."""
-    if columns <= 4:
-        return 4 - columns
-    return -columns % 8 if itemsize == 4 else 0
+    return 4 - columns if columns <= 4 else -columns % (8 if itemsize == 4 else 1)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
