@@ -96,11 +96,12 @@ def test_bands_hold_what_is_uniform_and_nothing_else():
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_ranks_of_the_truth_are_uniform(engine):
-    """Three quantities, three engines: fails by chance 1e-3. In 63 of 100 runs of HMC and NUTS chains jump."""
-    placed, n_jumping = ranks(ENGINES[engine], believed(), N_REPLICATIONS)
+    """Three quantities, three engines: fails by chance 1e-3. In two of three runs of HMC and NUTS chains jump."""
+    n = N_REPLICATIONS // 2 if engine == "NUTS" else N_REPLICATIONS  # NUTS has HMC's density and jumps
+    placed, n_jumping = ranks(ENGINES[engine], believed(), n)
     found = p_values(placed)
     assert min(found) > BOUND, found
-    assert n_jumping > 50 or engine == "Gibbs"
+    assert n_jumping > n // 2 or engine == "Gibbs"
 
 
 @pytest.mark.slow

@@ -97,7 +97,7 @@ def test_published_posterior_of_the_number_of_components(cases, data):
     }[data]
     published = cases("C_number_of_components")[name]
     model = models.mixture_of_finite_mixtures(number=weights.uniform(30), components=richardson_green())
-    engine = bg.Gibbs(num_chains=32, num_warmup=200, num_samples=700, thin=20)
+    engine = bg.Gibbs(num_chains=32, num_warmup=200, num_samples=700, thin=10)
     post = bg.fit(rows(), model, engine, random_state=0)
     for table, key in ((post.n_components_table, "p_K"), (post.n_clusters_table, "p_Kplus")):
         expected = np.zeros(len(table))

@@ -265,33 +265,34 @@ KILLED = """
         if phase == "sampling" and done >= {at}:
             os.kill(os.getpid(), signal.SIGKILL)
     rows = bg.load_dataset("faithful").iloc[:{n}]
-    bg.fit(rows, models.finite_mixture(2), engine, random_state=3, checkpoint={path!r}, progress=report)
+    bg.fit(rows, {model}, engine, random_state=3, checkpoint={path!r}, progress=report)
 """
+
+
+FINITE, RANDOM = "models.finite_mixture(2)", "models.mixture_of_finite_mixtures()"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("engine", "at", "n"),
+    ("engine", "model", "at", "n"),
     [
-        ("bg.HMC(num_samples=250)", 50, 120),
-        ("bg.HMC(num_samples=250)", 250, 120),
-        ("bg.HMC(num_samples=250)", 50, 9),
-        ("bg.HMC(num_samples=250)", 250, 9),
-        ("bg.NUTS(num_samples=250)", 100, 120),
-        ("bg.Gibbs(num_warmup=200, num_samples=200)", 100, 120),
-        ("bg.Gibbs(num_warmup=200, num_samples=200)", 300, 120),
+        ("bg.HMC(num_samples=250)", FINITE, 50, 9),
+        ("bg.HMC(num_samples=250)", FINITE, 250, 120),
+        ("bg.NUTS(num_samples=250)", FINITE, 100, 120),
+        ("bg.NUTS(num_samples=250)", FINITE, 250, 9),
+        ("bg.Gibbs(num_warmup=200, num_samples=200)", FINITE, 300, 120),
+        ("bg.Gibbs(num_warmup=200, num_samples=200)", RANDOM, 100, 120),
     ],
 )
-def test_a_killed_process_goes_on_bit_for_bit(tmp_path, engine, at, n):
+def test_a_killed_process_goes_on_bit_for_bit(tmp_path, engine, model, at, n):
     """Really killed, in warm-up and in sampling; the program that goes on is this one. With nine rows chains jump."""
     path = str(tmp_path / "run.ckpt")
-    code = textwrap.dedent(KILLED).format(engine=engine, at=at, n=n, path=path)
+    code = textwrap.dedent(KILLED).format(engine=engine, model=model, at=at, n=n, path=path)
     killed = subprocess.run([sys.executable, "-c", code], cwd=os.getcwd(), capture_output=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr[-2000:]
-    rows, model = bg.load_dataset("faithful").iloc[:n], models.finite_mixture(2)
-    chosen = eval(engine)
-    again = bg.fit(rows, model, chosen, random_state=3, checkpoint=path)
-    whole = bg.fit(rows, model, chosen, random_state=3)
+    rows, engine, model = bg.load_dataset("faithful").iloc[:n], eval(engine), eval(model)
+    again = bg.fit(rows, model, engine, random_state=3, checkpoint=path)
+    whole = bg.fit(rows, model, engine, random_state=3)
     assert any("chains jumped" in words for words in again.remarks) == (n == 9)
     assert again.data["posterior"].equals(whole.data["posterior"])
     assert again.data["sample_stats"].equals(whole.data["sample_stats"])

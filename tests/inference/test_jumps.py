@@ -7,6 +7,7 @@ import pytest
 from enumeration import PRIOR, ROWS, exact
 from numpyro.distributions.transforms import StickBreakingTransform
 from scipy.special import logsumexp
+from scipy.stats import multivariate_t
 from three_groups import three_groups_for_two
 
 import bayesgmm as bg
@@ -14,6 +15,8 @@ from bayesgmm import models
 from bayesgmm.float64 import to_device
 from bayesgmm.inference import checkpoint as checkpoints
 from bayesgmm.inference.fit import prepare
+from bayesgmm.inference.gradient import jumps as jumping
+from bayesgmm.inference.gradient import regions as regions_of
 from bayesgmm.inference.gradient.jumps import Jumps
 from bayesgmm.inference.gradient.labellings import Labellings, log_weights_of, sticks_of
 from bayesgmm.inference.gradient.regions import Regions
@@ -124,7 +127,8 @@ def known(nine):
 def drift(target, jumps, theta):
     """By how many standard errors four jumps of every draw change the means of four invariants; most draws move."""
     rng, after = np.random.default_rng(1), theta
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jumping, "TRIES", 8)  # the move is right with any, and quicker with few
         for _ in range(4):
             after = jumps(after, gradients(target, after)[0], rng)
         before, now = (invariants(target, points) for points in (theta, after))
@@ -136,6 +140,26 @@ def drift(target, jumps, theta):
 def test_jumps_alone_leave_a_known_posterior_as_it_is(known):
     """Four differences within 4.5 standard errors: fails 3e-5."""
     assert np.all(drift(*known) < 4.5)
+
+
+def test_regions_are_students_t():
+    """The density is SciPy's, and so are the moments of draws: means within 5 standard errors, covariances 10 %."""
+    factors = np.random.default_rng(3).standard_normal((2, 3, 3))
+    charts = [Chart(np.full(3, 2.0 * r), factors[r]) for r in range(2)]
+    regions = Regions.of(("a", "b"), charts, [0.0, -50.0])
+    points = np.random.default_rng(4).standard_normal((7, 3))
+    expected = [
+        np.log(share)
+        + multivariate_t(chart.centre, chart.factor @ chart.factor.T, regions_of.DOF).logpdf(points)
+        for share, chart in zip(regions.shares, charts, strict=True)
+    ]
+    np.testing.assert_allclose(regions.log_densities(points).T, expected, rtol=1e-10)
+    draws = (
+        Regions.of(("a",), charts[:1], [0.0]).draw(np.random.default_rng(5), 40_000)
+        @ np.linalg.inv(factors[0]).T
+    )
+    assert np.all(np.abs(draws.mean(axis=0)) < 5 * draws.std(axis=0) / 200)
+    np.testing.assert_allclose(np.cov(draws.T), np.eye(3) * regions_of.DOF / (regions_of.DOF - 2), atol=0.1)
 
 
 def of_one_numbering(jumps, theta):

@@ -167,21 +167,28 @@ def test_the_place_where_a_cold_tied_chain_sits_weighs_nothing(monkeypatch):
     assert modes[0].log_mass - modes[1].log_mass > 100.0
 
 
-def test_an_empty_component_weighs_what_its_exact_posterior_says():
-    """K = 2 on one group: the evidence of one component, in closed form, times 1 / (N + 1) for the weights' prior.
+def test_empty_components_weigh_what_their_exact_posterior_says():
+    """K = 3 on one group: the evidence of one component, in closed form, times what the weights' prior asks for.
 
-    Laplace's method is off by the skewness of an inverse Wishart of 40 rows: .02 here; .1 is asked for.
+    That is 2 / ((N + 1) (N + 2)) for two empty slots, each of three numberings; a mode has six. Laplace's method is off
+    by the skewness of an inverse Wishart of 40 rows: .02 here; .1 is asked for.
     """
     x = np.random.default_rng(5).standard_normal((40, 2))
-    model = models.finite_mixture(2, components=NormalInverseWishart(np.zeros(2), 0.5, 5.0, np.eye(2)))
+    model = models.finite_mixture(3, components=NormalInverseWishart(np.zeros(2), 0.5, 5.0, np.eye(2)))
+    two = models.finite_mixture(2, components=model.components)
     problem = prepare(x, model, random_state=0)
     with jax.enable_x64(True):
         problem = prepare(x, model, start=em_starts(problem)[0], random_state=0)
         target, _, fit = target_at_start(problem)
-        found = weigh_emptied(problem, target, fit).log_mass
+        once, twice = weigh_emptied(problem, target, fit)
+        problem_of_two = prepare(x, two, start=em_starts(prepare(x, two, random_state=0))[0], random_state=0)
+        target_of_two, _, fit_of_two = target_at_start(problem_of_two)
+        (of_two,) = weigh_emptied(problem_of_two, target_of_two, fit_of_two)
     one = bg.fit(x, models.finite_mixture(1, components=model.components), bg.CAVI(moves=0))
-    exact = one.elbo + problem.log_jacobian - np.log(41)  # with one component the ELBO is the evidence
-    assert found == pytest.approx(exact, abs=0.1)
+    exact = one.elbo + problem.log_jacobian  # with one component the ELBO is the evidence
+    assert (once.n_empty, twice.n_empty) == (1, 2)
+    assert of_two.log_mass == pytest.approx(exact - np.log(41), abs=0.1)
+    assert twice.log_mass == pytest.approx(exact - np.log(41 * 42), abs=0.1)
 
 
 def test_a_component_that_all_rows_need_is_not_asked_about():
@@ -190,7 +197,7 @@ def test_a_component_that_all_rows_need_is_not_asked_about():
     with jax.enable_x64(True):
         problem = prepare(x, models.finite_mixture(2), start=em_starts(problem)[0], random_state=0)
         target, _, fit = target_at_start(problem)
-        assert weigh_emptied(problem, target, fit) is None
+        assert weigh_emptied(problem, target, fit) == []
 
 
 def test_one_chain_that_left_is_no_fault_of_the_metric_where_it_may_leave():

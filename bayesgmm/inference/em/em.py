@@ -52,7 +52,7 @@ class EM:
     max_steps : EM steps at most
     reg_covar : variance added to every diagonal in the M-step, in the data's units, as in scikit-learn.
         None adds 1e-8 of each feature's variance, which follows a change of units and moves no sound maximum.
-    accelerate : leap along slow directions (SQUAREM); False is EM to the letter, step by step
+    accelerate : leap along slow directions (Anderson, never downhill); False is EM to the letter, step by step
     """
 
     objective: Literal["likelihood", "posterior"] = "likelihood"

@@ -146,17 +146,9 @@ def evaluate(structure: Structure, rows: Rows, state: Climb, prior: FiniteMixtur
     steps, changes = leap.remember(
         state.steps, state.changes, state.here - state.before, residual - state.residual, state.n_steps >= 2
     )
-    experienced = jnp.any(state.changes != 0.0, axis=(-3, -2, -1))
     ahead = leap.extrapolate(values, residual, steps, changes, state.longest)
     slowest = jnp.maximum(ahead.slowness, FORGET * state.slowest)
-    leaping = (
-        kept
-        & ~at_rest
-        & (leaving | (state.settled == 0))
-        & ahead.possible
-        & settings.accelerate
-        & (state.n_steps >= jnp.where(experienced, 1, PLAIN_STEPS))
-    )
+    leaping = kept & ~at_rest & (leaving | (state.settled == 0)) & ahead.possible & _may_leap(state, settings)
     target = jnp.where(columns(leaping, values), ahead.target, values)
     target = jnp.where(columns(failed, values), state.before + state.residual, target)
     mixture = maximisation(structure, target, rows, prior, settings.regularisation)
@@ -186,6 +178,12 @@ def evaluate(structure: Structure, rows: Rows, state: Climb, prior: FiniteMixtur
         n_steps=state.n_steps + (going & kept),
     )
     return new, jnp.where(kept, objective, jnp.nan)
+
+
+def _may_leap(state: Climb, settings: Settings) -> Array:
+    """Which columns have steps enough behind them, of their own or from other rows."""
+    experienced = jnp.any(state.changes != 0.0, axis=(-3, -2, -1))
+    return settings.accelerate & (state.n_steps >= jnp.where(experienced, 1, PLAIN_STEPS))
 
 
 def _judge(state: Climb, objective: Array, at_rest: Array, settled: Array, settings: Settings) -> Array:

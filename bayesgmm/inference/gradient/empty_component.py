@@ -1,12 +1,14 @@
-"""How much of the posterior has an empty component: a region without a mode of its own.
+"""How much of the posterior has empty components: regions without modes of their own.
 
 Nothing but their prior holds the parameters of a component without rows, so neither EM nor Newton leads there, and
 Laplace's method says nothing of it. But with its parameters integrated out the region is the posterior of one
-component fewer, times what the weights' prior asks for an empty slot; and of that Laplace's method does tell.
+component fewer, times what the weights' prior asks for an empty slot; and of that Laplace's method does tell. So it
+is with two empty components, and more.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,42 +37,61 @@ def labels_without_each(problem: Problem, fit: Mixture) -> list[NDArray[np.intp]
 
 
 class Emptied(NamedTuple):
-    """The mode of one component fewer, its own target, and the log mass of the region with the other one empty.
+    """The mode of fewer components, its own target, and the log mass of the region with the others empty.
 
-    ``counts`` (K,) are the rows of each component there, of the last none.
+    ``counts`` (K,) are the rows of each component there, of the last ``n_empty`` none.
     """
 
     target: Target
     mode: Mode
     counts: NDArray[np.float64]
+    n_empty: int
     log_mass: float
 
 
-def weigh_emptied(problem: Problem, target: Target, fit: Mixture) -> Emptied | None:
-    """The region where one component holds no rows, its log mass on the scale of ``Mode.log_mass``.
+def weigh_emptied(problem: Problem, target: Target, fit: Mixture) -> list[Emptied]:
+    """The regions where one component holds no rows, two do, ...; log masses on the scale of ``Mode.log_mass``.
 
-    None where one component fewer explains the rows so much worse that it weighs nothing.
+    They end where one component fewer explains the rows so much worse that it weighs nothing.
     """
-    model, (n, k) = target.model, (len(problem.rows), fit.means.shape[0])
-    if k == 1:
-        return None
+    k, found, left = fit.means.shape[0], [], fit
+    allowed = 0.5 * target.size / k * np.log(len(problem.rows)) + MARGIN
+    while left.means.shape[0] > 1:
+        left, lost = _without_one(problem, left)
+        region = None if lost > allowed else _emptied(problem, target, left)
+        if region is None:
+            break
+        found.append(region)
+    return found
+
+
+def _without_one(problem: Problem, fit: Mixture) -> tuple[Mixture, float]:
+    """The best hard fit with one component gone, and the nats that it lacks."""
     labels = [each - (each > gone) for gone, each in enumerate(labels_without_each(problem, fit))]
-    fewer = mixtures_from_labels(fit.structure, problem.rows, np.ones(n), labels, k - 1)
+    fewer = mixtures_from_labels(
+        fit.structure, problem.rows, np.ones(len(problem.rows)), labels, fit.means.shape[0] - 1
+    )
     scores = logsumexp(log_joint(fewer, problem.rows), axis=1).sum(axis=1)
     lost = logsumexp(log_joint(_one(fit), problem.rows), axis=1).sum() - scores.max()
-    if lost > 0.5 * target.size / k * np.log(n) + MARGIN:
-        return None
-    best = fewer.at_draws(np.intp(scores.argmax()))
+    return fewer.at_draws(np.intp(scores.argmax())), float(lost)
+
+
+def _emptied(problem: Problem, target: Target, fit: Mixture) -> Emptied | None:
+    """The region about a fit of fewer components; None where Newton finds no maximum."""
+    model, k = target.model, fit.means.shape[0]
     own, theta = Target.at(
-        FiniteMixture(k - 1, model.structure, model.weights, model.components), target.rows, best
+        FiniteMixture(k, model.structure, model.weights, model.components), target.rows, fit
     )
     mode = find_mode(own, theta)
     if not mode.definite:
         return None
-    counts = np.append(n * np.exp(best.log_weights), 0.0)
+    n_empty = model.n_components - k
+    counts = np.append(len(problem.rows) * np.exp(fit.log_weights), np.zeros(n_empty))
     prior = _weights_prior(model)
-    empty = prior.log_evidence(counts, {}) - prior.log_evidence(counts[:-1], {})
-    return Emptied(own, mode, counts, mode.log_mass + float(empty))
+    empty = prior.log_evidence(counts, {}) - prior.log_evidence(counts[:k], {})
+    # Numberings that differ in the empty components alone are one region, where those of a mode are K! of them.
+    log_mass = mode.log_mass + float(empty) - math.lgamma(n_empty + 1)
+    return Emptied(own, mode, counts, n_empty, log_mass)
 
 
 def chart_of_emptied(
@@ -85,7 +106,7 @@ def chart_of_emptied(
     others = mode.theta + rng.standard_normal((n, mode.theta.size)) @ mode.factor.T
     alone = prior_coordinates(target, int(rng.integers(2**31)), n)
     log_weights = _weights_prior(target.model).draw_factor(rng, emptied.counts, {}, n)[0]
-    theta = labellings.extended(own, others, alone, log_weights[:, -1])
+    theta = labellings.extended(own, others, alone, log_weights[:, -emptied.n_empty :])
     theta = theta[np.isfinite(theta).all(axis=1)]
     if len(theta) < 2 * target.size:
         return None

@@ -1,6 +1,6 @@
 """Jumps between the regions of a posterior that trajectories seldom cross: its modes, and an empty component.
 
-Between two chunks every chain draws points from the normal approximations of all regions and goes to one of them, or
+Between two chunks every chain draws points from the approximations of all regions and goes to one of them, or
 stays, by importance weights: iterated sampling importance resampling (Andrieu, Lee & Vihola 2018), which leaves the
 posterior as it is whatever the approximations are; where they are bad, chains only stay.
 

@@ -73,26 +73,26 @@ class Labellings:
         fewer: Target,
         others: Float[NDArray, "s q"],
         alone: Float[NDArray, "s p"],
-        log_weight: Float[NDArray, " s"],
+        log_weights: Float[NDArray, "s m"],
     ) -> Float[NDArray, "s p"]:
-        """Coordinates of K - 1 components (S, Q), with a K-th put behind them.
+        """Coordinates of K - M components (S, Q), with M more put behind them.
 
-        It is the last component of ``alone`` (S, P) and has the weight given; what components share is that of
+        They are the last components of ``alone`` (S, P) and have the weights given; what components share is that of
         ``others``.
         """
-        s, k = len(others), self.orders.shape[1]
+        (s, m), k = log_weights.shape, self.orders.shape[1]
         out, theirs = alone.copy(), _places(fewer)
         for name, place in self.places.items():
             if name in self.of_components:
-                rows = others[:, theirs[name]].reshape(s, k - 1, -1)
-                last = alone[:, place].reshape(s, k, -1)[:, -1:]
+                rows = others[:, theirs[name]].reshape(s, k - m, -1)
+                last = alone[:, place].reshape(s, k, -1)[:, k - m :]
                 out[:, place] = np.concatenate([rows, last], axis=1).reshape(s, -1)
             elif name != "weights":
                 out[:, place] = others[:, theirs[name]]
-        rest = np.log1p(-np.exp(log_weight))[:, None]
-        if k > 2:
+        rest = np.log1p(-np.exp(log_weights).sum(axis=1))[:, None]
+        if k - m > 1:
             rest = rest + log_weights_of(others[:, theirs["weights"]])[0]
-        out[:, self.places["weights"]] = sticks_of(np.concatenate([rest, log_weight[:, None]], axis=1))
+        out[:, self.places["weights"]] = sticks_of(np.concatenate([rest, log_weights], axis=1))
         return out
 
 

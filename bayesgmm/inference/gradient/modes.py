@@ -97,12 +97,10 @@ def weights_of(modes: list[Mode]) -> NDArray[np.float64]:
     return mass / mass.sum()
 
 
-def share_of_emptied(modes: list[Mode], emptied: Emptied | None) -> float:
-    """Posterior share of the region with an empty component beside the modes, by Laplace's method."""
-    if emptied is None:
-        return 0.0
-    every, log_mass = [mode.log_mass for mode in modes], emptied.log_mass
-    return float(np.exp(log_mass - np.logaddexp.reduce([log_mass, *every])))
+def shares_of_emptied(modes: list[Mode], emptied: list[Emptied]) -> NDArray[np.float64]:
+    """Posterior shares of the regions with empty components beside the modes, by Laplace's method."""
+    log_mass = np.array([region.log_mass for region in emptied])
+    return np.exp(log_mass - np.logaddexp.reduce([*log_mass, *(mode.log_mass for mode in modes)]))
 
 
 def allot(weights: NDArray[np.float64], n_chains: int) -> NDArray[np.intp]:

@@ -21,7 +21,7 @@ from bayesgmm.inference.gradient.modes import (
     allot,
     em_starts,
     find_modes,
-    share_of_emptied,
+    shares_of_emptied,
     weights_of,
     words_on_emptied,
     words_on_unvisited,
@@ -81,12 +81,12 @@ def _sample(engine: Any, problem: Problem, fit, others, clock: Clock, checkpoint
     model = to_device(problem.standard_model(), above=SMALL)
     target, _ = Target.at(model, to_device(make_rows(problem.rows, model.structure), above=SMALL), fit)
     if isinstance(others, Posterior):  # of variational inference, say: its place and metric, and no search
-        modes, emptied = [starting_mode(problem, target, others)], None
+        modes, emptied = [starting_mode(problem, target, others)], []
     else:
         modes = find_modes(problem, target, fit, others)
         emptied = weigh_emptied(problem, target, fit)
     jumps = _jumps(problem, target, modes, emptied) if engine.jumps else None
-    share, visited = share_of_emptied(modes, emptied), _visited(engine, modes, jumps)
+    share, visited = float(shares_of_emptied(modes, emptied).sum()), _visited(engine, modes, jumps)
     run = _first_round(engine, problem, target, modes, jumps)._replace(may_leave=share >= VISITED)
     where = words_on_emptied(share) if jumps is None else words_on_jumps(jumps.regions)
     clock.lap("warm start")
@@ -146,7 +146,7 @@ def _rounds(
         )
 
 
-def _jumps(problem: Problem, target: Target, modes: list[Mode], emptied: Emptied | None) -> Jumps | None:
+def _jumps(problem: Problem, target: Target, modes: list[Mode], emptied: list[Emptied]) -> Jumps | None:
     """Jumps between the regions; None where there is one, or where the components' numbering matters."""
     if not Labellings.are_alike(target):
         return None
