@@ -2,7 +2,7 @@
 
     taskset -c 0 env XLA_FLAGS="--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1" OMP_NUM_THREADS=1 \\
         python tests/benchmarks/bench_sampling.py [--seeds 5] [--only faithful] [--prior niw] [--sides HMC NUTS] \\
-            [--cold-chains 1]
+            [--cold-chains 1] [--no-jumps]
 
 One posterior, float64 on both sides, 4 chains; the cold program has 1000 warm-up steps and 1000 draws a chain and is
 written as its users write it (MixtureSameFamily of MultivariateNormal). Sides alternate, seed by seed. Effective draws
@@ -10,7 +10,8 @@ are the least bulk ESS over all relabelled parameters and the log-likelihood; a 
 log-likelihood exceeds 1.05 counts as stuck and is left out of its side's median. Compile time is apart: every side runs
 once before it is timed, the cold program one chain, which can take minutes. Ours are timed from the rows to the last
 draw: EM and the warm start are in, scoring is not. Where a cold chain takes a quarter of an hour, ``--cold-chains 1``
-runs one a seed, and its R-hat and effective draws are those of its quarters.
+runs one a seed, and its R-hat and effective draws are those of its quarters. Where no cold run finds all regions of the
+posterior (iris), ``--cold-chains 1 --no-jumps`` compares sides that all stay in one.
 
 Priors: ``lkj`` (normal means, half-normal scales, LKJ correlations) and ``niw``, the conjugate one that Gibbs needs.
 """
@@ -207,11 +208,16 @@ def alternate(title, x, sides, seeds):
     report(title, found, compiling)
 
 
-def run(name, prior, seeds, labels, cold_chains=4):
+def engine(label, jumps):
+    """One of ours."""
+    return getattr(bg, label)() if label == "Gibbs" else getattr(bg, label)(jumps=jumps)
+
+
+def run(name, prior, seeds, labels, cold_chains=4, jumps=True):
     rows, k = CASES[name]
     x = rows()
     model = models.finite_mixture(k, components=PRIORS[prior]())
-    makers = {label: lambda label=label: Ours(x, model, getattr(bg, label)()) for label in SIDES[1:]}
+    makers = {label: lambda label=label: Ours(x, model, engine(label, jumps)) for label in SIDES[1:]}
     makers["cold"] = lambda: Cold(x, model.resolve(x), cold_chains)
     chosen = [label for label in SIDES if label in labels and (label != "Gibbs" or prior == "niw")]
     alternate(f"{name:12} {prior}", x, {label: makers[label]() for label in chosen}, seeds)
@@ -224,8 +230,9 @@ if __name__ == "__main__":
     parser.add_argument("--prior", choices=PRIORS)
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES)
     parser.add_argument("--cold-chains", type=int, default=4)
+    parser.add_argument("--no-jumps", action="store_true")
     given = parser.parse_args()
     print(f"jax {jax.__version__}, numpyro {numpyro.__version__}, {jax.devices()[0].platform}, float64")
     for case in CASES if given.only is None else [given.only]:
         for prior in PRIORS if given.prior is None else [given.prior]:
-            run(case, prior, given.seeds, given.sides, given.cold_chains)
+            run(case, prior, given.seeds, given.sides, given.cold_chains, not given.no_jumps)
