@@ -32,7 +32,13 @@ class Mixture(PyTree):
 
     @classmethod
     def from_parameters(cls, weights, means, covariances, covariance_type: str = "full") -> Mixture:
-        """Build from arrays in scikit-learn's shapes; weights are normalised."""
+        """Build from arrays in scikit-learn's shapes; weights are normalised.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not go together, weights are below 0 or all 0, or covariances are not positive definite.
+        """
         structure = get_structure(covariance_type)
         weights, means, covariances = (np.asarray(a, float) for a in (weights, means, covariances))
         expected = structure.covariance_shape(*means.shape[-2:])
@@ -41,8 +47,17 @@ class Mixture(PyTree):
                 f"Expected covariances of shape {expected} for covariance_type={structure.name!r}; "
                 f"got {covariances.shape}."
             )
+        if weights.shape != means.shape[:-1]:
+            raise ValueError(
+                f"Expected weights of shape {means.shape[:-1]}, one a mean; got {weights.shape}."
+            )
         if not (np.all(np.isfinite(weights)) and np.all(weights >= 0) and np.all(np.isfinite(means))):
             raise ValueError("Expected weights of at least 0 and finite means; got others.")
+        if not np.all(weights.sum(axis=-1) > 0):
+            raise ValueError("Expected weights of which one at least is above 0; all are 0.")
+        dense = np.asarray(structure.dense(covariances, *means.shape[-2:]))
+        if not np.all(np.isfinite(dense)) or not np.all(np.linalg.eigvalsh(dense)[..., 0] > 0):
+            raise ValueError("Expected covariances that are finite and positive definite; got others.")
         with np.errstate(divide="ignore"):
             log_weights = np.log(weights / weights.sum(axis=-1, keepdims=True))
         return cls(structure, log_weights, means, covariances)

@@ -120,6 +120,11 @@ def mixture_of_finite_mixtures(
         If an argument is not what is said above; the message names it.
     """
     number = beta_negative_binomial() if number is None else number
+    if isinstance(covariance_type, int):
+        raise TypeError(
+            f"Expected covariance_type first; got {covariance_type!r}. The number of components is random here: "
+            "number=weights.uniform(30) bounds it."
+        )
     if not isinstance(dynamic, bool):
         raise TypeError(f"Expected dynamic to be True or False; got {dynamic!r}.")
     weights = MixtureOfFiniteMixtures(number, concentration, dynamic)

@@ -113,3 +113,20 @@ def test_gradients_pass_through_the_centring():
             for m in (mixture.means + step, mixture.means - step)
         )
         assert gradient[index] == pytest.approx((up - down) / 2e-6, rel=1e-5, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"weights": [1.0, 1.0, 1.0]}, r"weights of shape \(2,\)"),
+        ({"weights": [0.0, 0.0]}, "all are 0"),
+        ({"covariances": [[[1.0]], [[-1.0]]]}, "positive definite"),
+        ({"covariances": [[[1.0]], [[np.nan]]]}, "positive definite"),
+        ({"covariances": [[1.0], [1.0]]}, "covariances of shape"),
+        ({"means": [[0.0], [np.inf]]}, "finite means"),
+    ],
+)
+def test_parameters_that_make_no_mixture_are_refused(given, words):
+    sound = {"weights": [1.0, 1.0], "means": [[0.0], [1.0]], "covariances": [[[1.0]], [[1.0]]]}
+    with pytest.raises(ValueError, match=words):
+        Mixture.from_parameters(**(sound | given))

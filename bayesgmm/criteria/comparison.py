@@ -47,7 +47,15 @@ class Comparison:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Every fit's warnings, with its name."""
-        return tuple(f"{name}: {words}" for name, words in self.table["warnings"].items() if words)
+        return self._said("warnings")
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the fits' engines had to say, with their names."""
+        return self._said("remarks")
+
+    def _said(self, column: str) -> tuple[str, ...]:
+        return tuple(f"{name}: {words}" for name, words in self.table[column].items() if words)
 
     @property
     def names(self) -> list[str]:
@@ -97,13 +105,15 @@ class Comparison:
 
     def __repr__(self) -> str:
         tables = "\n\n".join(text_table(*cells) for cells in self._tables())
-        notes = [f"note: {text}" for text in self.notes]
+        notes = [f"note: {text}" for text in (*self.notes, *self.remarks)]
         return "\n".join([tables, *notes, *(f"warning: {w}" for w in self.warnings)])
 
     def to_markdown(self, path: str | PathLike[str] | None = None) -> str:
         """The printed tables, notes and warnings as Markdown; written to a file if a path is given."""
         tables = "\n\n".join(markdown_table(*cells) for cells in self._tables())
-        notes = [f"- {text}" for text in (*self.notes, *(f"**warning** {w}" for w in self.warnings))]
+        notes = [
+            f"- {text}" for text in (*self.notes, *self.remarks, *(f"**warning** {w}" for w in self.warnings))
+        ]
         return _written("\n".join([tables, "", *notes, ""]), path)
 
     def to_csv(self, path: str | PathLike[str] | None = None) -> str:

@@ -20,12 +20,14 @@ RESULTS = (EMResult, Posterior)
 def fit_row(fit: Any) -> dict[str, Any]:
     """A fit's row of the table, as far as the fit alone determines it."""
     passes, unit = passes_of(fit)
+    remarks = getattr(fit, "remarks", ())
     return {
         "covariance_type": fit.covariance_type,
         "n_components": fit.n_components,
         "passes": passes,
         "passes_of": unit,
-        "warnings": " ".join(fit.warnings),
+        "remarks": " ".join(remarks),
+        "warnings": " ".join(words for words in fit.warnings if words not in remarks),
         **own_row(fit),
     }
 

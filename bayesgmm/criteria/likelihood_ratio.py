@@ -16,7 +16,7 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from bayesgmm.inference import start as starting
-from bayesgmm.inference.em.degeneracy import without_spikes
+from bayesgmm.inference.em.degeneracy import floor_of, without_spikes
 from bayesgmm.inference.em.em import em_settings
 from bayesgmm.inference.em.refits import DataSet, refit_many
 from bayesgmm.inference.em.resampling import simulated_rows
@@ -187,7 +187,7 @@ class _Search:
             sets,
             None,
             em_settings(self.em.engine, problem),
-            lambda mixtures: without_spikes(mixtures, problem),
+            lambda mixtures: without_spikes(mixtures, problem, floor_of(self.em.engine, problem)),
         )
         return found.objective
 

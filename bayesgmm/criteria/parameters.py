@@ -45,7 +45,11 @@ def parameter_table(
         is_point = result.draws.log_weights.shape[0] == 1
         for (parameter, j, feature), draws in _draws(result).items():
             row = (parameter, int(own[j]), feature)
-            told = {"estimate": draws[0]} if is_point else {"mean": np.nan, low: np.nan, high: np.nan}
+            told = (
+                {"estimate": draws[0] if draws.size else np.nan}
+                if is_point
+                else {"mean": np.nan, low: np.nan, high: np.nan}
+            )
             if draws.size and not is_point:
                 told = {
                     "mean": draws.mean(),

@@ -84,7 +84,8 @@ QUANTITIES = (
     Quantity(
         "stacking_weight",
         "stacking weight",
-        "larger is better: share in the mixture of posteriors that predicts best",
+        "larger is better: share in the mixture of posteriors that predicts best; among fits that predict alike it is "
+        "arbitrary, and it is no probability of a model",
     ),
     Quantity("max_khat", "largest k-hat", "smaller is better; above 0.7 elpd_loo cannot be trusted"),
     Quantity(
@@ -125,5 +126,5 @@ QUANTITIES = (
 COLUMNS = [
     *("kind", "covariance_type", "n_components"),
     *(name for quantity in QUANTITIES for name in quantity.columns),
-    *("converged", "warnings"),
+    *("converged", "remarks", "warnings"),
 ]

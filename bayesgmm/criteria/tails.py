@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from bayesgmm.inference.em.degeneracy import without_spikes
+from bayesgmm.inference.em.degeneracy import floor_of, without_spikes
 from bayesgmm.inference.em.em import em_settings
 from bayesgmm.inference.em.refits import DataSet, refit_many
 from bayesgmm.inference.em.resampling import simulated_rows
@@ -65,7 +65,7 @@ def tail_check(em: EMResult, *, n_draws: int = 99, random_state: Any = 0) -> Tai
         (DataSet(drawn(i), np.ones(n), em.draws) for i in range(n_draws)),
         None,
         em_settings(em.engine, problem),
-        lambda mixtures: without_spikes(mixtures, problem),
+        lambda mixtures: without_spikes(mixtures, problem, floor_of(em.engine, problem)),
     )
     sound = np.flatnonzero(np.isfinite(found.objective))
     values = [kurtosis_within(found.mixture.at_draws(i), drawn(int(i))) for i in sound]

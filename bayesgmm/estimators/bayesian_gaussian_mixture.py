@@ -12,7 +12,7 @@ from bayesgmm.covariances import get_structure
 from bayesgmm.data import Data
 from bayesgmm.estimators.mixture_estimator import MixtureEstimator
 from bayesgmm.estimators.starts import check_shape
-from bayesgmm.inference.em.em import RELATIVE_FLOOR
+from bayesgmm.inference.em.degeneracy import RELATIVE_FLOOR
 from bayesgmm.models import (
     FiniteMixture,
     dirichlet_process_mixture,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.covariances import Precision, get_structure
 from bayesgmm.data import Data
-from bayesgmm.inference.em.degeneracy import degeneracy_warnings
+from bayesgmm.inference.em.degeneracy import degeneracy_warnings, floor_of
 from bayesgmm.inference.em.em import EM
 from bayesgmm.inference.fit import fit
 from bayesgmm.mixture import Mixture
@@ -116,6 +116,7 @@ def in_the_order_of(result: Any, start: Mixture) -> Any:
     standard = result.standardisation.forward
     order = linear_sum_assignment(cdist(standard(np.asarray(start.means)), standard(result.means)))[1]
     mixture = result.mixture.permute(order)
+    floor = floor_of(result.engine, result.problem)
     return dataclasses.replace(
-        result, mixture=mixture, degeneracies=degeneracy_warnings(mixture, result.problem)
+        result, mixture=mixture, degeneracies=degeneracy_warnings(mixture, result.problem, floor)
     )

@@ -81,14 +81,21 @@ class Pilot:
 def _pilot(engine: Any, problem: Problem) -> Pilot:
     short = dataclasses.replace(engine, num_warmup=WARMUP, num_samples=SAMPLES)
     quiet = dataclasses.replace(problem, checkpoint=None)
-    post = short.run(quiet)  # compiles what the second, timed, run uses
+    post = _whole(short.run(quiet))  # compiles what the second, timed, run uses
     began = time.process_time()
-    post = short.run(dataclasses.replace(quiet, start=post.start, seed=problem.seed + 1))
+    post = _whole(short.run(dataclasses.replace(quiet, start=post.start, seed=problem.seed + 1)))
     seconds = (time.process_time() - began) * post.seconds["sampling"] / sum(post.seconds.values())
     table = post.diagnostics().invariants
     row = table.loc["log likelihood"]
     worst = float(np.nanmin(table["ess_bulk"]))
     return Pilot(worst / max(seconds, 1e-3), float(row["mean"]), float(row["mcse_mean"]))
+
+
+def _whole(post: Posterior) -> Posterior:
+    """A pilot's draws; Ctrl-C during it, which a sampler answers with what it has, ends the fit."""
+    if post.data["sample_stats"]["lp"].shape[1] < SAMPLES:
+        raise KeyboardInterrupt("interrupted while pilots chose the engine")
+    return post
 
 
 def _disagreement(pilots: list[Pilot]) -> str:

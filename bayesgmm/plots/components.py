@@ -140,7 +140,8 @@ def _grid(result: Any, data: Data, chosen: list[int], shown, probability, title:
     _label_outside(axes, [data.feature_names[j] for j in chosen])
     axes[0, 0].figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
     handles = [*_component_handles(result), *_mark_handles(result)]
-    axes[0, 1].legend(handles=handles, loc="upper left", bbox_to_anchor=(0.0, 1.0))
+    legend = axes[0, 1].legend(handles=handles, loc="upper left", bbox_to_anchor=(0.0, 1.0))
+    legend.set_in_layout(False)  # a long line would widen its column, and there is room beside it
     return axes
 
 

@@ -122,11 +122,26 @@ def diagnose(posterior: Any) -> Diagnostics:
     places = ""
     if chains > 1 and found["invariants"]["r_hat"].max() > APART:
         places = describe(mode_table(posterior, quantities))
-    others = "Gibbs(split_merge=True)"
-    if not posterior.model.weights.overfits:
-        others = f"HMC(), or {others}"
-    said = objections(found, chains, stats["lp"].size, places, others)
+    said = objections(found, chains, stats["lp"].size, places, _other_samplers(posterior))
     return Diagnostics(**found, warnings=said)
+
+
+def _other_samplers(posterior: Any) -> tuple[str, ...]:
+    """Which samplers may do better, with no word of the one that was used."""
+    moves = getattr(posterior.engine, "split_merge", None)
+    offered = {
+        "HMC()": posterior.kind != "HMC" and not posterior.model.weights.overfits,
+        "Gibbs(split_merge=True)": moves is not True and _is_for_gibbs(posterior.model),
+    }
+    return tuple(name for name, possible in offered.items() if possible)
+
+
+def _is_for_gibbs(model: Any) -> bool:
+    try:
+        model.components.check_gibbs()
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def label_switches(posterior: Any) -> float:

@@ -15,6 +15,7 @@ from bayesgmm.data import Data, Standardisation, as_data, check_sample_weight, c
 from bayesgmm.float64 import in_float64
 from bayesgmm.kernel import log_density, memberships, per_row, statistics
 from bayesgmm.mixture import Mixture
+from bayesgmm.random_state import as_seed
 from bayesgmm.row_blocks import Rows, make_rows
 
 MOST_CELLS = 4_000_000  # draws x components x rows held at once
@@ -58,7 +59,7 @@ class MixturePredictor:
         """``n`` new rows (n, D) in the user's units and their components (n,), each from a draw at random."""
         if not isinstance(n, int | np.integer) or n < 1:
             raise ValueError(f"Expected n to be an integer of at least 1; got {n!r}.")
-        rows, labels = sample_rows(self.draws, int(n), np.random.default_rng(random_state))
+        rows, labels = sample_rows(self.draws, int(n), np.random.default_rng(as_seed(random_state)))
         return self.standardisation.inverse(rows), labels
 
 

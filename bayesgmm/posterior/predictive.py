@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.mixture import Mixture
+from bayesgmm.random_state import as_seed
 
 
 def with_posterior_predictive(posterior: Any, n_draws: int | None, random_state: Any) -> Any:
@@ -19,7 +20,7 @@ def with_posterior_predictive(posterior: Any, n_draws: int | None, random_state:
     count = length if n_draws is None else checked(n_draws, length)
     kept = np.linspace(0, length - 1, count).round().astype(int)
     index = (np.arange(chains)[:, None] * length + kept).ravel()
-    n, rng = posterior.observed.n_rows, np.random.default_rng(random_state)
+    n, rng = posterior.observed.n_rows, np.random.default_rng(as_seed(random_state))
     rows = posterior.standardisation.inverse(
         replicated_rows(posterior.draws.at_draws(index), n, rng).reshape(len(index) * n, -1)
     ).reshape(chains, count, n, -1)

@@ -14,7 +14,7 @@ EBFMI = 0.3  # Betancourt 2016
 
 
 def objections(
-    found: Mapping[str, Any], chains: int, n_draws: int, places: str, others: str
+    found: Mapping[str, Any], chains: int, n_draws: int, places: str, others: tuple[str, ...]
 ) -> tuple[str, ...]:
     """What to mend, in words: agreement of the chains first, then how much they say, then their trajectories.
 
@@ -35,7 +35,7 @@ def objections(
     return tuple(filter(None, said))
 
 
-def _disagreement(found: Mapping[str, Any], chains: int, apart: bool, others: str) -> str:
+def _disagreement(found: Mapping[str, Any], chains: int, apart: bool, others: tuple[str, ...]) -> str:
     """What R-hat objects to: quantities without labels before single components."""
     (worst, name), (own, own_name) = (
         _largest(found[table]["r_hat"]) for table in ("invariants", "parameters")
@@ -48,9 +48,10 @@ def _disagreement(found: Mapping[str, Any], chains: int, apart: bool, others: st
             if apart
             else "they have mixed too little. Averages over them are rough"
         )
+        another = f"try another sampler ({', or '.join(others)}), " if others else ""
         return (
             f"The chains disagree on label-invariant quantities (R-hat {_r_hat(worst)} for {name}): {why}: draw "
-            f"longer, try another sampler ({others}), or simplify the model."
+            f"longer, {another}or simplify the model."
         )
     if own > APART and worst <= R_HAT:
         return (
@@ -80,7 +81,9 @@ def _on_trajectories(found: Mapping[str, Any], n_draws: int) -> Iterator[str]:
 def in_short(table: Any) -> str:
     """The worst R-hat and the fewest effective draws of a table of quantities."""
     least = table[["ess_bulk", "ess_tail"]].min().min()
-    return f"R-hat at most {table['r_hat'].max():.3f}, at least {least:.0f}"
+    worst = table["r_hat"].max()
+    agreement = f"R-hat at most {worst:.3f}" if np.isfinite(worst) else "no R-hat from so few draws"
+    return f"{agreement}, at least {least:.0f}"
 
 
 def _r_hat(value: float) -> str:

@@ -70,7 +70,7 @@ class WeightPrior(PyTree):
     def pseudo_counts(self) -> Array:
         """What the posterior mode of the weights adds to each count; a ValueError where it is no such thing."""
         raise ValueError(
-            f"Neither EM nor what starts from it (HMC, NUTS, SVI) takes {type(self).__name__}. Sample it with "
+            f"Neither MAP nor what starts from it (HMC, NUTS, SVI) takes {type(self).__name__}. Sample it with "
             "Gibbs(), or use models.finite_mixture."
         )
 

@@ -54,6 +54,7 @@ def iris():
     return load_iris().data
 
 
+LONG = {"10-D": (lambda: overlapping(5000, 10, 8), 8)}  # when asked for by name
 CASES = {
     "faithful": (lambda: bg.load_dataset("faithful").to_numpy(), 2),
     "iris": (iris, 3),
@@ -214,7 +215,7 @@ def engine(label, jumps):
 
 
 def run(name, prior, seeds, labels, cold_chains=4, jumps=True):
-    rows, k = CASES[name]
+    rows, k = (CASES | LONG)[name]
     x = rows()
     model = models.finite_mixture(k, components=PRIORS[prior]())
     makers = {label: lambda label=label: Ours(x, model, engine(label, jumps)) for label in SIDES[1:]}
@@ -226,7 +227,7 @@ def run(name, prior, seeds, labels, cold_chains=4, jumps=True):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--only", choices=CASES)
+    parser.add_argument("--only", choices=[*CASES, *LONG])
     parser.add_argument("--prior", choices=PRIORS)
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES)
     parser.add_argument("--cold-chains", type=int, default=4)

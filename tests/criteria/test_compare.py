@@ -349,3 +349,15 @@ def test_nothing_and_nonsense_are_refused(em):
         compare({})
     with pytest.raises(TypeError, match="fits"):
         compare({"EM": em, "number": 3.0})
+
+
+def test_a_fit_with_an_empty_component_has_no_mean_there():
+    """Weight zero: its mean and deviation are nobody's, and the table has no number for them."""
+    em = fit(load_dataset("faithful"), finite_mixture(2), EM(n_init=1, moves=0), random_state=0)
+    log_weights = np.array([0.0, -np.inf])
+    emptied = dataclasses.replace(em, mixture=dataclasses.replace(em.mixture, log_weights=log_weights))
+    table = parameter_table({"a": emptied}, {"a": em.predict_proba()})
+    assert table.loc[("weight", 1, ""), ("a", "estimate")] == 0.0
+    assert ("mean", 1, "eruptions") not in table.index or np.isnan(
+        table.loc[("mean", 1, "eruptions"), ("a", "estimate")]
+    )

@@ -108,5 +108,5 @@ def test_ranks_of_the_truth_are_uniform(engine):
 @pytest.mark.parametrize("engine", ["HMC", "Gibbs"])  # NUTS has HMC's density
 def test_a_wrong_prior_is_caught(engine):
     """Covariances believed four times as large as they are; fewer replications show it."""
-    placed, _ = ranks(ENGINES[engine], believed(scale=12.0), N_REPLICATIONS // 2)
+    placed, _ = ranks(ENGINES[engine], believed(scale=12.0), N_REPLICATIONS // 4)
     assert min(p_values(placed)) < BOUND

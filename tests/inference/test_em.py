@@ -453,6 +453,32 @@ def test_a_spike_is_said():
     assert any("spike" in w for w in result.warnings)
 
 
+@pytest.mark.parametrize("structure", ["full", "tied", "diag", "spherical"])
+def test_clusters_far_apart_are_no_spikes(structure):
+    """Each has a standard deviation below 1e-3 of the data's, and 500 rows: the maximum is its own, in closed form."""
+    rng = np.random.default_rng(1)
+    groups = rng.normal(0, 0.4, 500), rng.normal(1000, 0.4, 500)
+    result = fit(np.concatenate(groups), finite_mixture(2, structure), random_state=0)
+    variances = np.array([np.var(group) for group in groups])
+    if structure == "tied":
+        variances[:] = variances.mean()
+    expected = -500 * np.sum(np.log(2 * np.sqrt(2 * np.pi * variances)) + 0.5)
+    assert result.log_likelihood == pytest.approx(expected, abs=0.1)  # the floor is 1.6 % of their variance
+    assert not result.set_aside and not result.degeneracies
+    (words,) = result.warnings
+    assert "component 0, 1 is narrow" in words
+    result.standard_errors()  # are not refused
+
+
+def test_a_component_that_reg_covar_holds_is_said():
+    """Thirty equal rows: in the data's units their variance is reg_covar, too much for a spike."""
+    x = np.concatenate([np.zeros(30), np.random.default_rng(5).normal(30, 10, 200)])
+    result = fit(x, finite_mixture(2), EM(reg_covar=1.0), random_state=4)
+    assert result.covariances.min() == pytest.approx(1.0, abs=1e-4)
+    (words,) = result.warnings
+    assert "component 1 sits on the floor" in words
+
+
 def test_a_sound_start_beats_a_spike():
     """With many starts the best sound optimum is returned, though a spike's likelihood is higher."""
     rng = np.random.default_rng(12)

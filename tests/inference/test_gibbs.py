@@ -48,6 +48,7 @@ ORACLE = {
 QUICK = {"finite,K=3,alpha=1"}
 THIN = {
     "finite,K=3,alpha=0.333333": 30,  # rarely moves between two clusters and three
+    "DP,alpha=1.0": 4,
     "MFM,K~U{1..30},gamma=1": 3,  # many slots, and moves at every sweep
 }
 

@@ -326,6 +326,19 @@ def test_auto_chooses_a_sampler_and_says_why():
     assert f"{post.kind} was chosen by pilots" in post.remarks[-1]
 
 
+@pytest.mark.slow
+def test_ctrl_c_while_auto_chooses_ends_the_fit():
+    """A pilot that was cut short says nothing of its engine's rate, and the caller wanted to stop."""
+
+    def stop(phase, done, total):
+        if phase == "sampling" and done >= 400:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rows = bg.load_dataset("faithful").iloc[:120]
+        bg.fit(rows, models.finite_mixture(2), "auto", random_state=0, progress=stop)
+
+
 def test_auto_where_one_sampler_is_able():
     rows = bg.load_dataset("faithful").iloc[:9]
     post = bg.fit(rows, models.dirichlet_process_mixture(3), "auto", random_state=0)

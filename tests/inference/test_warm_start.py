@@ -167,6 +167,16 @@ def test_the_place_where_a_cold_tied_chain_sits_weighs_nothing(monkeypatch):
     assert modes[0].log_mass - modes[1].log_mass > 100.0
 
 
+def test_modes_of_one_height_are_told_apart():
+    """Exchanging the features changes nothing: two ways to cut the square weigh the same, and both are found."""
+    half = np.random.default_rng(0).normal(0, 0.6, (15, 2))
+    corner = np.concatenate([half, -half])
+    square = np.concatenate([corner + centre for centre in ((3, 3), (3, -3), (-3, 3), (-3, -3))])
+    modes = modes_of(np.concatenate([square, square[:, ::-1]]), models.finite_mixture(2, "diag"))
+    assert len(modes) >= 2
+    assert modes[0].log_mass == pytest.approx(modes[1].log_mass, abs=0.05)
+
+
 def test_empty_components_weigh_what_their_exact_posterior_says():
     """K = 3 on one group: the evidence of one component, in closed form, times what the weights' prior asks for.
 

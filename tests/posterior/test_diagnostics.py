@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 import xarray
 
+import bayesgmm as bg
+from bayesgmm import models
+from bayesgmm.models.components import NormalLKJ
 from bayesgmm.posterior import multimodality
-from bayesgmm.posterior.diagnostics import diagnose, invariant_quantities, label_switches
+from bayesgmm.posterior.diagnostics import _other_samplers, diagnose, invariant_quantities, label_switches
 
 
 def spoiled(posterior, **stats):
@@ -84,3 +87,17 @@ def test_chains_that_stood_still_have_left_out_densities_too():
     values = np.full((2, 50, 3), -1.5)
     tree = arviz_base.from_dict({"posterior": {"a": np.zeros((2, 50))}, "log_likelihood": {"x": values}})
     np.testing.assert_allclose(multimodality._left_out(tree, np.arange(2)), -1.5)
+
+
+@pytest.mark.parametrize(
+    ("engine", "model", "expected"),
+    [
+        (bg.HMC(), models.finite_mixture(2), ("Gibbs(split_merge=True)",)),
+        (bg.Gibbs(split_merge=True), models.finite_mixture(2), ("HMC()",)),
+        (bg.NUTS(), models.finite_mixture(2, components=NormalLKJ()), ("HMC()",)),
+        (bg.Gibbs(split_merge=True), models.mixture_of_finite_mixtures(), ()),
+    ],
+)
+def test_no_sampler_is_advised_that_was_used_or_does_not_take_the_model(engine, model, expected):
+    posterior = SimpleNamespace(engine=engine, kind=type(engine).__name__, model=model)
+    assert _other_samplers(posterior) == expected

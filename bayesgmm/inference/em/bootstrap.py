@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from numpy.typing import NDArray
 
 from bayesgmm.data import Data, Standardisation
-from bayesgmm.inference.em.degeneracy import without_spikes
+from bayesgmm.inference.em.degeneracy import floor_of, without_spikes
 from bayesgmm.inference.em.em import em_settings
 from bayesgmm.inference.em.refits import refit_many
 from bayesgmm.inference.em.resampling import check_kind, data_sets
@@ -188,7 +188,7 @@ def bootstrap(
             data_sets(em, int(n_draws), as_seed(random_state), kind),
             prior,
             em_settings(em.engine, problem),
-            lambda mixtures: _sound(mixtures, problem),
+            lambda mixtures: _sound(mixtures, problem, floor_of(em.engine, problem)),
             lambda ended: report and report("bootstrap", ended, int(n_draws)),
         )
     kept = np.isfinite(refits.objective)
@@ -200,7 +200,7 @@ def bootstrap(
     return Bootstrap(em, kind, draws.permute(order), int(np.sum(~kept)), unconverged)
 
 
-def _sound(mixtures: Mixture, problem: Problem) -> NDArray[np.bool_]:
+def _sound(mixtures: Mixture, problem: Problem, floor: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Whether every component of mixtures (..., K, ...) holds a row's worth at least, and none is a spike."""
     held = np.exp(mixtures.log_weights).min(axis=-1) * problem.sample_weight.sum()
-    return (held >= 1.0) & without_spikes(mixtures, problem)
+    return (held >= 1.0) & without_spikes(mixtures, problem, floor)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.inference.problem import Problem
 from bayesgmm.mixture import Mixture
 
-SPIKE = 1e-6  # a variance below this share of the data's (standard deviation 1e-3) makes a spike
+if TYPE_CHECKING:
+    from bayesgmm.inference.em.em import EM
+
+RELATIVE_FLOOR = 1e-8  # default reg_covar, of each feature's variance: sd 1e-4 of the data's
+SPIKE = 1e-6  # a variance below this share of the data's (standard deviation 1e-3) may be a spike's
+FEW = 3  # times what a component needs beyond one row: that many rows may be close together by accident
+MOSTLY = 2.0  # variance over what was added to it, below which most of it was
 
 
 def relative_variances(mixture: Mixture, whitener: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -29,20 +37,46 @@ def distinct_covariances(mixture: Mixture) -> NDArray[np.float64]:
     return dense[..., :1, :, :] if dense.strides[-3] == 0 else dense
 
 
-def smallest_relative_variance(mixture: Mixture, problem: Problem) -> NDArray[np.float64]:
-    """The smallest of a mixture's relative variances (...,); NaN counts as zero."""
-    variances = relative_variances(mixture, problem.whitener)
-    return np.nan_to_num(variances, nan=0.0).min(axis=-1)
+def floor_of(engine: EM, problem: Problem) -> NDArray[np.float64]:
+    """The variance (D,) that the engine adds to every diagonal, in standardised units."""
+    scale = problem.standardisation.scale
+    return np.full_like(scale, RELATIVE_FLOOR) if engine.reg_covar is None else engine.reg_covar / scale**2
 
 
-def without_spikes(mixture: Mixture, problem: Problem) -> NDArray[np.bool_]:
+def narrow(mixture: Mixture, problem: Problem) -> NDArray[np.bool_]:
+    """Components (..., K) whose standard deviation is below 1e-3 of the data's in some direction."""
+    return ~(relative_variances(mixture, problem.whitener) > SPIKE)
+
+
+def on_floor(mixture: Mixture, floor: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Components (..., K) whose variance is mostly what was added to it, in some direction."""
+    if not np.all(floor > 0):
+        return np.zeros(mixture.log_weights.shape, bool)
+    parts = distinct_covariances(mixture) / np.sqrt(floor[:, None] * floor)
+    finite = np.isfinite(parts).all(axis=(-2, -1))
+    smallest = np.linalg.eigvalsh(np.where(finite[..., None, None], parts, 0.0))[..., 0]
+    return (smallest < MOSTLY) & np.isfinite(mixture.log_weights)
+
+
+def collapsed(mixture: Mixture, problem: Problem, floor: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Components (..., K) that are spikes: narrow, and on the floor or about few rows.
+
+    A narrow component that many rows hold, well above the floor, is a cluster far from others, not a spike.
+    """
+    thin = narrow(mixture, problem)
+    if not thin.any():
+        return thin
+    counts = np.exp(mixture.log_weights) * problem.sample_weight.sum()
+    few = counts < FEW * (
+        mixture.structure.rows_needed(mixture.n_features) - 1
+    )  # tied: all rows hold all components
+    broken = ~np.isfinite(relative_variances(mixture, problem.whitener))
+    return thin & (few | broken | on_floor(mixture, floor))
+
+
+def without_spikes(mixture: Mixture, problem: Problem, floor: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Whether mixtures (..., K, ...) have no spike."""
-    return smallest_relative_variance(mixture, problem) > SPIKE
-
-
-def spikes(mixture: Mixture, problem: Problem) -> NDArray[np.intp]:
-    """Components whose standard deviation is below 1e-3 of the data's in some direction."""
-    return np.flatnonzero(~(relative_variances(mixture, problem.whitener) > SPIKE))
+    return ~collapsed(mixture, problem, floor).any(axis=-1)
 
 
 def starved(mixture: Mixture, problem: Problem) -> NDArray[np.intp]:
@@ -51,13 +85,13 @@ def starved(mixture: Mixture, problem: Problem) -> NDArray[np.intp]:
     return np.flatnonzero(counts < mixture.structure.rows_needed(mixture.n_features))
 
 
-def degeneracy_warnings(mixture: Mixture, problem: Problem) -> tuple[str, ...]:
+def degeneracy_warnings(mixture: Mixture, problem: Problem, floor: NDArray[np.float64]) -> tuple[str, ...]:
     """What is wrong with the components, in words."""
     out = []
-    thin = spikes(mixture, problem)
+    thin = np.flatnonzero(collapsed(mixture, problem, floor))
     if thin.size:
         out.append(
-            f"component {', '.join(map(str, thin))} is a spike: its standard deviation is below 1e-3 of the data's, "
+            f"component {_listed(thin)} is a spike: its standard deviation is below 1e-3 of the data's, "
             "so the likelihood is unbounded there and means nothing. Use fewer components, or "
             "EM(objective='posterior')."
         )
@@ -72,3 +106,24 @@ def degeneracy_warnings(mixture: Mixture, problem: Problem) -> tuple[str, ...]:
             f"there are {n} rows of {d} features. Rows are observations: if yours are columns, pass x.T."
         )
     return tuple(out)
+
+
+def cautions(mixture: Mixture, problem: Problem, floor: NDArray[np.float64]) -> tuple[str, ...]:
+    """What need not be wrong with the components but should be looked at, in words."""
+    out, spiky = [], collapsed(mixture, problem, floor)
+    thin, low = narrow(mixture, problem) & ~spiky, on_floor(mixture, floor) & ~spiky
+    if thin.any():
+        out.append(
+            f"component {_listed(np.flatnonzero(thin))} is narrow: its standard deviation is below 1e-3 of the data's. "
+            "Clusters or outliers very far apart make it so, and so do wrong units and codes for missing values."
+        )
+    if low.any():
+        out.append(
+            f"component {_listed(np.flatnonzero(low))} sits on the floor: most of its variance, in some direction, is "
+            "what reg_covar added. Lower reg_covar, or use fewer components."
+        )
+    return tuple(out)
+
+
+def _listed(components: NDArray[np.intp]) -> str:
+    return ", ".join(map(str, components))

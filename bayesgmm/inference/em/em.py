@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.inference import start as starting
 from bayesgmm.inference.em.climb import climb, columns_of
-from bayesgmm.inference.em.degeneracy import degeneracy_warnings, without_spikes
+from bayesgmm.inference.em.degeneracy import degeneracy_warnings, floor_of, without_spikes
 from bayesgmm.inference.em.moves import with_moves
 from bayesgmm.inference.em.result import EMResult, Status
 from bayesgmm.inference.em.screen import screened
@@ -30,7 +30,6 @@ from bayesgmm.models import FiniteMixture
 from bayesgmm.row_blocks import Rows, make_rows
 
 SAME = 1e-12  # nats a row: what rounding makes of the same maximum reached twice
-RELATIVE_FLOOR = 1e-8  # default reg_covar, of each feature's variance: sd 1e-4 of the data's
 NO_MODE = (
     "no start gave a finite posterior density: below a concentration of 1 it is infinite where a component is empty; "
     "give the weights a concentration of at least 1, use EM(objective='likelihood'), or sample the posterior"
@@ -106,7 +105,7 @@ def fit_columns(problem: Problem, models: list[FiniteMixture], engine: EM) -> li
     settings = em_settings(engine, problem)
 
     def sound(mixtures: Mixture) -> NDArray[np.bool_]:
-        return without_spikes(mixtures, problem)
+        return without_spikes(mixtures, problem, settings.regularisation)
 
     affine = problem.standardisation.shift, problem.standardisation.scale
     rows = make_rows(problem.observed.rows, structure, problem.sample_weight, affine=affine, spread=True)
@@ -160,10 +159,11 @@ def _rng(problem: Problem, model: FiniteMixture) -> np.random.Generator:
 
 def em_settings(engine: EM, problem: Problem) -> Settings:
     """What the climb is told, in standardised units."""
-    scale = problem.standardisation.scale
-    floor = np.full_like(scale, RELATIVE_FLOOR) if engine.reg_covar is None else engine.reg_covar / scale**2
     return Settings(
-        floor, np.asarray(float(engine.tol)), np.asarray(engine.max_steps), np.asarray(engine.accelerate)
+        floor_of(engine, problem),
+        np.asarray(float(engine.tol)),
+        np.asarray(engine.max_steps),
+        np.asarray(engine.accelerate),
     )
 
 
@@ -174,7 +174,8 @@ def _result(
     objective = np.where(final.status == NON_FINITE, -np.inf, final.objective)
     if not np.any(np.isfinite(objective)):
         raise FloatingPointError(NO_MODE if engine.objective == "posterior" else Status.NON_FINITE.value)
-    healthy = np.isfinite(objective) & without_spikes(final.mixture, problem)
+    floor = floor_of(engine, problem)
+    healthy = np.isfinite(objective) & without_spikes(final.mixture, problem, floor)
     eligible = np.where(healthy, objective, -np.inf) if healthy.any() else objective
     # The first of those that are one to rounding, so that rounding does not choose the order of the components.
     best = int(np.argmax(eligible >= eligible.max() - SAME * problem.sample_weight.sum()))
@@ -196,7 +197,7 @@ def _result(
         history=np.array(history[best]) + units,
         restarts=objective + units,
         set_aside=int(np.sum(~healthy & (objective > objective[best]))),
-        degeneracies=degeneracy_warnings(mixture, problem),
+        degeneracies=degeneracy_warnings(mixture, problem, floor),
         seconds=seconds,
         seed=problem.seed,
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.criteria import information
 from bayesgmm.data import Data, Standardisation
+from bayesgmm.inference.em.degeneracy import cautions, floor_of
 from bayesgmm.inference.em.standard_errors import StandardErrors, information_errors
 from bayesgmm.inference.problem import Problem
 from bayesgmm.io import save
@@ -120,7 +121,11 @@ class EMResult(MixturePredictor):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know, in words."""
-        return (*(() if self.status.ok else (self.status.value,)), *self.degeneracies)
+        return (*(() if self.status.ok else (self.status.value,)), *self.degeneracies, *self._cautions)
+
+    @cached_property
+    def _cautions(self) -> tuple[str, ...]:
+        return cautions(self.mixture, self.problem, floor_of(self.engine, self.problem))
 
     @property
     def n_parameters(self) -> int:

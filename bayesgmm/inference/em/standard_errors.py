@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
-from bayesgmm.inference.em.degeneracy import spikes
+from bayesgmm.inference.em.degeneracy import collapsed, floor_of
 from bayesgmm.inference.em.observed_information import observed_information
 from bayesgmm.tables import component_table
 
@@ -120,7 +120,7 @@ def _refuse_degenerate(fit: Any) -> None:
             f"Expected a fit inside the parameter space; component {empty[0]} has weight zero, a boundary where "
             "standard errors do not exist. Fit fewer components."
         )
-    thin = spikes(fit.mixture, fit.problem)
+    thin = np.flatnonzero(collapsed(fit.mixture, fit.problem, floor_of(fit.engine, fit.problem)))
     if thin.size:
         raise ValueError(
             f"Expected a fit without spikes; component {thin[0]} has a standard deviation below 1e-3 of the data's, "

@@ -9,22 +9,26 @@ from __future__ import annotations
 import jax
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 
-from bayesgmm.inference.em.degeneracy import without_spikes
+from bayesgmm.inference.em.degeneracy import floor_of, without_spikes
 from bayesgmm.inference.em.em import EM, fit_columns
 from bayesgmm.inference.em.result import EMResult
 from bayesgmm.inference.gradient.empty_component import Emptied, labels_without_each
-from bayesgmm.inference.gradient.target import BATCH, Target, gradients
+from bayesgmm.inference.gradient.target import BATCH, Target, gradients, mixtures
 from bayesgmm.inference.gradient.warm_start import Mode, find_mode
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.start import mixtures_from_labels
 from bayesgmm.mixture import Mixture
+from bayesgmm.posterior.diagnostics import log_joint
 
 MOST = 3  # optima beside the best from which Newton starts
 MARGIN = (
     100.0  # nats below the best beyond which no candidate is worth Newton's steps: volumes differ by far less
 )
 SAME = 1e-3  # nats by which the same optimum, or mode, may differ between two runs
+ALIKE = 1.0  # summed squared difference of log densities below which equally high ones are one, up to labels
+ROWS = 1000  # at which densities are compared, at least, where there are as many
 VISITED = 0.01  # Laplace weight from which a mode gets a chain of its own
 WORTH_A_WORD = 1e-3  # Laplace weight, of modes without a chain, that is told
 
@@ -51,10 +55,28 @@ def _fit(problem: Problem, engine: EM) -> tuple[EMResult, Mixture]:
     """An EM fit, and its other healthy optima by decreasing objective."""
     ((result, final),) = fit_columns(problem, [problem.model], engine)
     objective = np.where(np.isfinite(final.objective), final.objective, -np.inf)
-    healthy = np.isfinite(objective) & without_spikes(final.mixture, problem)
+    healthy = np.isfinite(objective) & without_spikes(final.mixture, problem, floor_of(engine, problem))
     order = [int(c) for c in np.argsort(-objective, kind="stable") if healthy[c]]
-    apart = [c for i, c in enumerate(order) if i == 0 or objective[order[i - 1]] - objective[c] > SAME]
-    return result, final.mixture.at_draws(np.array(apart[: MOST + 1], int))
+    found: dict[int, NDArray] = {}  # optima, and their densities
+    for c in order:
+        density = _log_density(problem, final.mixture.at_draws(np.array([c])))
+        if not any(
+            objective[k] - objective[c] < SAME and _alike(problem, density, d) for k, d in found.items()
+        ):
+            found[c] = density
+        if len(found) > MOST:
+            break
+    return result, final.mixture.at_draws(np.array(list(found), int))
+
+
+def _log_density(problem: Problem, mixture: Mixture) -> NDArray[np.float64]:
+    """Log density (n,) of a mixture (1, K) at some of the rows: it does not depend on the labels."""
+    return logsumexp(log_joint(mixture, problem.rows[:: max(1, len(problem.rows) // ROWS)]), axis=1)[0]
+
+
+def _alike(problem: Problem, a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
+    """Whether two densities at the rows are one but for rounding."""
+    return bool(len(problem.rows) * np.mean((a - b) ** 2) < ALIKE)
 
 
 def emptied(problem: Problem, fit: Mixture) -> Mixture:
@@ -68,13 +90,19 @@ def emptied(problem: Problem, fit: Mixture) -> Mixture:
 def find_modes(problem: Problem, target: Target, fit: Mixture, others: Mixture) -> list[Mode]:
     """Distinct modes, that of the EM fit and those near other candidates, by decreasing weight."""
     best = find_mode(target, target.theta_of(fit))
-    found = [best]
+    found, densities = [best], [_log_density(problem, mixtures(target, best.theta[None]))]
     if problem.model.n_components > 1:
         for candidates, most in ((others, MOST), (emptied(problem, fit), 1)):
             for point in _worth_trying(target, candidates, best, most):
                 mode = find_mode(target, point)
-                if mode.definite and all(abs(mode.potential - m.potential) > SAME for m in found):
+                density = _log_density(problem, mixtures(target, mode.theta[None]))
+                known = any(
+                    abs(mode.potential - m.potential) <= SAME and _alike(problem, density, d)
+                    for m, d in zip(found, densities, strict=True)
+                )
+                if mode.definite and not known:
                     found.append(mode)
+                    densities.append(density)
     return sorted(found, key=lambda mode: -mode.log_mass)
 
 
