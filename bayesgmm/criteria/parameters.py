@@ -45,12 +45,10 @@ def parameter_table(
         is_point = result.draws.log_weights.shape[0] == 1
         for (parameter, j, feature), draws in _draws(result).items():
             row = (parameter, int(own[j]), feature)
-            told = (
-                {"estimate": draws[0] if draws.size else np.nan}
-                if is_point
-                else {"mean": np.nan, low: np.nan, high: np.nan}
-            )
-            if draws.size and not is_point:
+            told = {"mean": np.nan, low: np.nan, high: np.nan}
+            if is_point:
+                told = {"estimate": draws[0] if draws.size else np.nan}
+            elif draws.size:
                 told = {
                     "mean": draws.mean(),
                     low: np.quantile(draws, tails),

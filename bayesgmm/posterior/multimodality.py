@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ALIKE = 1.0  # standard deviations by which the means of two chains of one mode may differ, in any invariant
+ERRORS = 2.0  # and of their difference's Monte Carlo error, which is large where chains are short or slow
 FEWEST = 50  # draws below which importance weights have no tail to be smoothed
 STEPS = 2000  # of the fixed-point iteration for the stacking weights, which converges slowly but surely
 
@@ -24,12 +25,21 @@ def groups_of_chains(invariants: Mapping[str, NDArray]) -> list[NDArray[np.intp]
     values = np.stack([v for v in invariants.values() if v.std() > 0])
     mean, variance = values.mean(axis=2), values.var(axis=2)
     spread = np.sqrt(0.5 * (variance[:, :, None] + variance[:, None, :]))
+    error = _variances_of_means(values)
+    error = np.sqrt(error[:, :, None] + error[:, None, :])
     gap = np.abs(mean[:, :, None] - mean[:, None, :])
-    alike = np.all(gap <= ALIKE * np.maximum(spread, 1e-12), axis=0)
+    alike = np.all(gap <= ALIKE * np.maximum(spread, 1e-12) + ERRORS * error, axis=0)
     group = np.arange(len(alike))
     for i, j in np.argwhere(alike):  # chained together: i like j, j like k
         group[group == group[j]] = group[i]
     return sorted((np.flatnonzero(group == g) for g in np.unique(group)), key=lambda chains: -len(chains))
+
+
+def _variances_of_means(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Monte Carlo variance of every chain's mean (Q, C), by means of batches of its draws (Q, C, S)."""
+    n = max(2, int(np.sqrt(values.shape[2])))
+    batches = np.stack([batch.mean(axis=2) for batch in np.array_split(values, n, axis=2)])
+    return batches.var(axis=0, ddof=1) / n
 
 
 def stacking_weights(log_densities: NDArray[np.float64]) -> NDArray[np.float64]:
