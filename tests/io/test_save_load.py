@@ -60,6 +60,7 @@ def dressed(model):
         model=model.resolve(ROWS),
         mixture=mixture,
         standardisation=Standardisation.fit(ROWS, common_scale=model.structure.common_scale),
+        sample_weight=np.ones(len(ROWS)),
     )
 
 
