@@ -470,6 +470,14 @@ def test_clusters_far_apart_are_no_spikes(structure):
     result.standard_errors()  # are not refused
 
 
+def test_without_a_floor_equal_rows_are_a_spike_all_the_same():
+    """Their variance is rounding, whatever number that is; many rows hold it."""
+    x = np.concatenate([np.full(30, 8.0), np.random.default_rng(5).standard_normal(200)])
+    labels = (np.arange(230) < 30).astype(int)
+    result = fit(x, finite_mixture(2), EM(reg_covar=1e-30), start=labels)
+    assert any("spike" in words for words in result.warnings)
+
+
 def test_a_component_that_reg_covar_holds_is_said():
     """Thirty equal rows: in the data's units their variance is reg_covar, too much for a spike."""
     x = np.concatenate([np.zeros(30), np.random.default_rng(5).normal(30, 10, 200)])

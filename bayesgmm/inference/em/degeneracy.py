@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 from bayesgmm.inference.problem import Problem
 from bayesgmm.mixture import Mixture
 
-if TYPE_CHECKING:
-    from bayesgmm.inference.em.em import EM
-
 RELATIVE_FLOOR = 1e-8  # default reg_covar, of each feature's variance: sd 1e-4 of the data's
 SPIKE = 1e-6  # a variance below this share of the data's (standard deviation 1e-3) may be a spike's
 FEW = 3  # times what a component needs beyond one row: that many rows may be close together by accident
 MOSTLY = 2.0  # variance over what was added to it, below which most of it was
+ROUNDING = 1e-14  # variance in standardised units that is rounding, where less is added
 
 
 def relative_variances(mixture: Mixture, whitener: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -37,7 +35,7 @@ def distinct_covariances(mixture: Mixture) -> NDArray[np.float64]:
     return dense[..., :1, :, :] if dense.strides[-3] == 0 else dense
 
 
-def floor_of(engine: EM, problem: Problem) -> NDArray[np.float64]:
+def floor_of(engine: Any, problem: Problem) -> NDArray[np.float64]:
     """The variance (D,) that the engine adds to every diagonal, in standardised units."""
     scale = problem.standardisation.scale
     return np.full_like(scale, RELATIVE_FLOOR) if engine.reg_covar is None else engine.reg_covar / scale**2
@@ -49,9 +47,8 @@ def narrow(mixture: Mixture, problem: Problem) -> NDArray[np.bool_]:
 
 
 def on_floor(mixture: Mixture, floor: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Components (..., K) whose variance is mostly what was added to it, in some direction."""
-    if not np.all(floor > 0):
-        return np.zeros(mixture.log_weights.shape, bool)
+    """Components (..., K) whose variance is mostly what was added to it, or rounding, or none, in some direction."""
+    floor = np.maximum(floor, ROUNDING)
     parts = distinct_covariances(mixture) / np.sqrt(floor[:, None] * floor)
     finite = np.isfinite(parts).all(axis=(-2, -1))
     smallest = np.linalg.eigvalsh(np.where(finite[..., None, None], parts, 0.0))[..., 0]
@@ -67,11 +64,10 @@ def collapsed(mixture: Mixture, problem: Problem, floor: NDArray[np.float64]) ->
     if not thin.any():
         return thin
     counts = np.exp(mixture.log_weights) * problem.sample_weight.sum()
-    few = counts < FEW * (
+    few = FEW * (
         mixture.structure.rows_needed(mixture.n_features) - 1
-    )  # tied: all rows hold all components
-    broken = ~np.isfinite(relative_variances(mixture, problem.whitener))
-    return thin & (few | broken | on_floor(mixture, floor))
+    )  # none where all rows hold all components
+    return thin & ((counts < few) | on_floor(mixture, floor))
 
 
 def without_spikes(mixture: Mixture, problem: Problem, floor: NDArray[np.float64]) -> NDArray[np.bool_]:

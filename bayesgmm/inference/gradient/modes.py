@@ -6,6 +6,8 @@ mode of the posterior itself; distinct optima of EM are often one. A mode's weig
 
 from __future__ import annotations
 
+import itertools
+
 import jax
 import numpy as np
 from numpy.typing import NDArray
@@ -57,26 +59,28 @@ def _fit(problem: Problem, engine: EM) -> tuple[EMResult, Mixture]:
     objective = np.where(np.isfinite(final.objective), final.objective, -np.inf)
     healthy = np.isfinite(objective) & without_spikes(final.mixture, problem, floor_of(engine, problem))
     order = [int(c) for c in np.argsort(-objective, kind="stable") if healthy[c]]
-    found: dict[int, NDArray] = {}  # optima, and their densities
-    for c in order:
-        density = _log_density(problem, final.mixture.at_draws(np.array([c])))
-        if not any(
-            objective[k] - objective[c] < SAME and _alike(problem, density, d) for k, d in found.items()
-        ):
-            found[c] = density
-        if len(found) > MOST:
-            break
-    return result, final.mixture.at_draws(np.array(list(found), int))
+    met = _Met(problem)
+    apart = (c for c in order if met.is_new(objective[c], final.mixture.at_draws(np.array([c]))))
+    return result, final.mixture.at_draws(np.array(list(itertools.islice(apart, MOST + 1)), int))
 
 
-def _log_density(problem: Problem, mixture: Mixture) -> NDArray[np.float64]:
-    """Log density (n,) of a mixture (1, K) at some of the rows: it does not depend on the labels."""
-    return logsumexp(log_joint(mixture, problem.rows[:: max(1, len(problem.rows) // ROWS)]), axis=1)[0]
+class _Met:
+    """Optima or modes met so far: what is as high and as dense at the rows is the same one, up to labels."""
 
+    def __init__(self, problem: Problem) -> None:
+        self.n = len(problem.rows)
+        self.rows = problem.rows[:: max(1, self.n // ROWS)]
+        self.places: list[tuple[float, NDArray[np.float64]]] = []
 
-def _alike(problem: Problem, a: NDArray[np.float64], b: NDArray[np.float64]) -> bool:
-    """Whether two densities at the rows are one but for rounding."""
-    return bool(len(problem.rows) * np.mean((a - b) ** 2) < ALIKE)
+    def is_new(self, height: float, mixture: Mixture) -> bool:
+        """Whether a mixture (1, K) of this height, in nats, was not met before; now it is."""
+        density = logsumexp(log_joint(mixture, self.rows), axis=1)[0]
+        known = any(
+            abs(height - other) <= SAME and self.n * np.mean((density - theirs) ** 2) < ALIKE
+            for other, theirs in self.places
+        )
+        self.places.append((height, density))
+        return not known
 
 
 def emptied(problem: Problem, fit: Mixture) -> Mixture:
@@ -89,20 +93,18 @@ def emptied(problem: Problem, fit: Mixture) -> Mixture:
 
 def find_modes(problem: Problem, target: Target, fit: Mixture, others: Mixture) -> list[Mode]:
     """Distinct modes, that of the EM fit and those near other candidates, by decreasing weight."""
-    best = find_mode(target, target.theta_of(fit))
-    found, densities = [best], [_log_density(problem, mixtures(target, best.theta[None]))]
+
+    def is_new(mode: Mode) -> bool:
+        return met.is_new(mode.potential, mixtures(target, mode.theta[None]))
+
+    best, met = find_mode(target, target.theta_of(fit)), _Met(problem)
+    found = [mode for mode in (best,) if is_new(mode)]
     if problem.model.n_components > 1:
         for candidates, most in ((others, MOST), (emptied(problem, fit), 1)):
             for point in _worth_trying(target, candidates, best, most):
                 mode = find_mode(target, point)
-                density = _log_density(problem, mixtures(target, mode.theta[None]))
-                known = any(
-                    abs(mode.potential - m.potential) <= SAME and _alike(problem, density, d)
-                    for m, d in zip(found, densities, strict=True)
-                )
-                if mode.definite and not known:
+                if mode.definite and is_new(mode):
                     found.append(mode)
-                    densities.append(density)
     return sorted(found, key=lambda mode: -mode.log_mass)
 
 
