@@ -13,6 +13,13 @@ from jaxtyping import Float, Int
 
 from bayesgmm.covariances import Array, Structure
 
+ROOM = 1024  # blocks for which there is room, where those not in use are never touched
+ROOM_CELLS = 2**25  # of them, at most
+FEW_ROWS = 4096
+SMALL_BLOCK = (
+    256  # columns of a block of so few rows: the few that are padding cost less than another program
+)
+
 
 class Rows(NamedTuple):
     """Rows in blocks, padded with rows of weight zero.
@@ -21,7 +28,7 @@ class Rows(NamedTuple):
     ----------
     blocks : (M, D, B)
     weights : (M, B), zero on padding
-    used : number of blocks that hold rows, at most M
+    used : number of blocks that hold rows, at most M; what loops over these alone never touches the others
     total : (P', ) total of the shared features, weighted
     total_weight : sum of the weights
     """
@@ -34,13 +41,19 @@ class Rows(NamedTuple):
 
 
 def block_size(structure: Structure, n_features: int, n_rows: int) -> int:
-    """Columns of a block: wide where features are few, narrow where they are many, never far above N.
+    """Columns of a block: wide where features are few, narrow where they are many, never far above N."""
+    return min(_widest(structure, n_features), max(64, round_up(n_rows, 64)))
 
-    Sized so that features and responsibilities of a block stay in a core's second-level cache.
-    """
+
+def _widest(structure: Structure, n_features: int) -> int:
+    """Columns of which features and responsibilities stay in a core's second-level cache."""
     n_shape = structure.features(np.zeros((n_features, 1))).shape[0]
-    widest = 2048 if n_shape <= 12 else (512 if n_shape <= 300 else 128)
-    return min(widest, max(64, round_up(n_rows, 64)))
+    return 2048 if n_shape <= 12 else (512 if n_shape <= 300 else 128)
+
+
+def _one_of_two_sizes(structure: Structure, n_features: int, n_rows: int) -> int:
+    widest = _widest(structure, n_features)
+    return min(widest, SMALL_BLOCK) if n_rows <= FEW_ROWS else widest
 
 
 def round_up(n: int, multiple: int = 1) -> int:
@@ -65,12 +78,17 @@ def make_rows(
     ----------
     affine : shift and scale (D,): the blocks hold ``(rows - shift) / scale``, with no such copy of the whole
     spread : block by block, rows come from all over the data rather than in order, so that :func:`first_blocks`
-        is a systematic sample. Only for what does not ask which row is which.
+        is a systematic sample; blocks are of one of two sizes, and there is room for many more, so that hardly any
+        other N compiles anything. Only for what does not ask which row is which and stops at ``used``: memory that
+        nobody touches is never taken.
     """
     n, d = rows.shape
-    size = min(block_size(structure, d, n), most or n + 64)
+    size = _one_of_two_sizes(structure, d, n) if spread else block_size(structure, d, n)
+    size = min(size, most or size)
     used = -(-n // size)
-    stored = round_up(used)
+    stored = (
+        max(min(ROOM, ROOM_CELLS // (d * size)), 1 << (used - 1).bit_length()) if spread else round_up(used)
+    )
     blocks = _aligned_zeros((stored, d, size), dtype)
     weights = _aligned_zeros((stored, size), dtype)
     for block, take in enumerate(_spread(used) if spread else _in_order(used, size)):

@@ -254,7 +254,8 @@ def _row_of_cells(
             pass  # one cell failed the batch: the loop below finds out which
     for k in missing:
         try:
-            yield k, engine.run(prepare(data, finite_mixture(k, name), None, weight, seed))
+            problem = prepare(data, finite_mixture(k, name), None, weight, seed)
+            yield k, fit_many(problem, [problem.model], engine)[0]
         except (ArithmeticError, ValueError) as failure:
             yield k, failure
 

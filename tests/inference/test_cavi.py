@@ -7,6 +7,7 @@ import scipy.special
 import scipy.stats
 from cases import STRUCTURES, random_rows
 from compilations import count_compilations
+from interruptions import raised_at
 from sklearn.mixture import BayesianGaussianMixture
 
 import bayesgmm as bg
@@ -460,18 +461,6 @@ def test_same_seed_same_result_and_nothing_compiled_anew(rows):
     assert not compiled
     assert third.elbo == first.elbo
     np.testing.assert_allclose(second.elbo, first.elbo, rtol=1e-6)
-
-
-def raised_at(calls, function):
-    """The function, interrupted from the keyboard at call number ``calls`` (from 0)."""
-    count = iter(range(10**6))
-
-    def run(*args):
-        if next(count) == calls:
-            raise KeyboardInterrupt
-        return function(*args)
-
-    return run
 
 
 @pytest.mark.parametrize("calls", [1, 2])

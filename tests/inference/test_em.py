@@ -13,15 +13,18 @@ from cases import log_density as scipy_log_density
 from compilations import count_compilations
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from interruptions import raised_at
 from sklearn.datasets import load_iris
 from sklearn.mixture import GaussianMixture
 
 import bayesgmm as bg
 from bayesgmm import models
 from bayesgmm.float64 import in_float64
+from bayesgmm.inference.em import climb as climbing
 from bayesgmm.inference.em.em import EM
 from bayesgmm.inference.em.result import Status
 from bayesgmm.inference.fit import fit
+from bayesgmm.inference.gradient.hmc import HMC
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import finite_mixture
 
@@ -332,26 +335,54 @@ def test_the_same_random_state_gives_the_same_bits(state, faithful):
 
 
 @pytest.mark.parametrize("structure", ["full", "tied"])
-def test_settings_and_a_few_more_rows_compile_nothing(structure):
-    rows = random_rows(np.random.default_rng(5), 2100, 2)
+def test_settings_and_other_numbers_of_rows_compile_nothing(structure):
     model = finite_mixture(3, structure)
-    fit(rows[:2050], model, EM(n_init=4), random_state=0)
+    few, many = ([60, 150, 1000, 4000], [9000, 30_000]) if structure == "full" else ([60, 4000], [30_000])
+    rows = random_rows(np.random.default_rng(5), 30_000, 2)
+    fit(rows[:300], model, EM(n_init=4), random_state=0)
+    fit(rows[:5000], model, EM(n_init=4), random_state=0)
     with count_compilations() as compiled:
-        fit(rows[:2050], model, EM(n_init=4), random_state=1)
-        fit(rows[:2090] * 3 + 1, model, EM(n_init=4), random_state=0)
-        fit(rows[:2050], model, EM(n_init=4, tol=1e-3, max_steps=9, reg_covar=1e-3), random_state=0)
+        for n in few + many:
+            fit(rows[:n], model, EM(n_init=4), random_state=0)
+        fit(rows[:300] * 3 + 1, model, EM(n_init=7), random_state=1)
+        fit(rows[:300], model, EM(n_init=4, tol=1e-3, max_steps=9, reg_covar=1e-3), random_state=0)
     assert not compiled
 
 
-def test_more_blocks_of_rows_compile_nothing():
-    """Nine blocks and ten are stored alike."""
-    rows = np.concatenate([random_rows(np.random.default_rng(6), 2048, 1)] * 10)
-    model = finite_mixture(2, "diag")
-    engine = EM(n_init=1, max_steps=3)
-    fit(rows[: 9 * 2048], model, engine, random_state=0)
-    with count_compilations() as compiled:
-        fit(rows, model, engine, random_state=0)
-    assert not compiled
+@pytest.mark.parametrize("moves", [0, 6])
+def test_the_best_before_an_interrupt_is_kept(faithful, monkeypatch, moves):
+    """Without moves the third chunk of the starts is stopped; with them the first of a round of moves."""
+    starts = 2 if not moves else _chunks_of_starts(faithful, monkeypatch)
+    monkeypatch.setattr(climbing, "_advance_in_float64", raised_at(starts, climbing._advance_in_float64))
+    engine = EM(moves=moves, n_init=4, tol=1e-9 if moves else 0.0)
+    found = fit(faithful, finite_mixture(3), engine, random_state=0)
+    assert found.status is Status.INTERRUPTED and not found.status.ok
+    assert found.log_likelihood == pytest.approx(found.score_samples(faithful).sum(), rel=1e-12)
+    assert "interrupted" in str(found)
+
+
+def _chunks_of_starts(x, monkeypatch):
+    calls = []
+    advance = climbing._advance_in_float64
+    with monkeypatch.context() as patch:
+        patch.setattr(climbing, "_advance_in_float64", lambda *args: [calls.append(1), advance(*args)][1])
+        fit(x, finite_mixture(3), EM(moves=0, n_init=4), random_state=0)
+    return len(calls)
+
+
+@pytest.mark.parametrize("calls, rows", [(0, 272), (3, 6000)])
+def test_an_interrupt_before_anything_was_found_is_raised(monkeypatch, calls, rows):
+    """At once, and on the sample of many rows."""
+    x = random_rows(np.random.default_rng(5), rows, 2)
+    monkeypatch.setattr(climbing, "_advance_in_float64", raised_at(calls, climbing._advance_in_float64))
+    with pytest.raises(KeyboardInterrupt):
+        fit(x, finite_mixture(3), random_state=0)
+
+
+def test_what_is_built_on_a_fit_does_not_take_an_interrupted_one(faithful, monkeypatch):
+    monkeypatch.setattr(climbing, "_advance_in_float64", raised_at(2, climbing._advance_in_float64))
+    with pytest.raises(KeyboardInterrupt):
+        fit(faithful, finite_mixture(3), HMC(num_samples=50), random_state=0)
 
 
 # --- starts
@@ -407,6 +438,7 @@ def test_what_starts_are_refused(start, words):
         {"n_init": 0},
         {"n_init": 2.5},
         {"tol": -1.0},
+        {"tol": True},
         {"tol": np.nan},
         {"max_steps": -1},
         {"reg_covar": -1e-6},

@@ -107,7 +107,7 @@ class CAVI:
         found = found_naturals(model, *sample, self.n_init, rng)
         if len(sample[0]) == np.count_nonzero(problem.sample_weight):
             return found, (), False
-        rows = make_rows(sample[0], model.structure, sample[1])
+        rows = make_rows(sample[0], model.structure, sample[1], spread=True)
         task = self._task(problem, model, rows, SAMPLE_TOL, len(found.eta))._replace(phase="CAVI: sample")
         place = search(task, found, sample[0], self.moves, rng)
         factors = Factors(model, place.state.values, rows.total, place.state.factor)

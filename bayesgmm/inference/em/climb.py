@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import jax
 import numpy as np
@@ -19,6 +20,7 @@ from bayesgmm.covariances import Structure
 from bayesgmm.float64 import in_float64
 from bayesgmm.inference.em.steps import (
     CONVERGED,
+    INTERRUPTED,
     MAX_STEPS,
     RETIRED,
     RUNNING,
@@ -29,14 +31,14 @@ from bayesgmm.inference.em.steps import (
 )
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
-from bayesgmm.row_blocks import Rows
+from bayesgmm.row_blocks import FEW_ROWS, Rows
 
 CHUNK_WORK = 100_000_000  # rows x slots of a chunk, at most
-GROUPS = {
-    20_000: 8,
-    200_000: 4,
-}  # columns of one program by rows x slots up to which they are worth their padding
-SIDE_BY_SIDE = 8  # evaluations between two looks where columns of many rows race one by one
+TOGETHER = 8  # columns of one program
+TOGETHER_WORK = (
+    40_000  # rows x slots up to which they are worth their padding; beyond, columns climb one by one
+)
+LOOK = 8  # evaluations between two looks where columns race: one that is beaten shall not climb for long
 MOST_GROUPS = 2  # that climb at once
 
 _advance_in_float64 = in_float64(advance)
@@ -66,33 +68,83 @@ def climb(
 
     Returns
     -------
-    The final state on the host, and the objective at every step of every column.
+    The final state on the host, and the objective at every step of every column. Raises ``Stopped`` where Ctrl-C ends
+    the climb and there is something to show.
     """
     if isinstance(start, Mixture):
         start = initial(start, structure.features(np.zeros((start.n_features, 1))).shape[0])
-    state = start
-    # By what is stored, not used: one program climbs the first blocks and all of them.
-    work = rows.weights.size * state.mixture.n_components
-    size = next((size for most, size in GROUPS.items() if work <= most), 1)
-    most = settings.chunk if size > 1 or state.objective.size == 1 else min(SIDE_BY_SIDE, settings.chunk)
+    n = int(rows.used) * rows.weights.shape[1]
+    work = n * start.mixture.n_components
+    size = TOGETHER if n <= FEW_ROWS and work <= TOGETHER_WORK else 1  # many rows have one program for all N
+    most = settings.chunk if start.objective.size == 1 else min(LOOK, settings.chunk)
     settings = settings._replace(chunk=np.asarray(np.clip(CHUNK_WORK // (work * size), 4, most)))
     with jax.enable_x64(True):  # on the device once, not once a chunk, and without a copy
         rows = jax.device_put(rows)
-    history: list[list[float]] = [[] for _ in range(state.objective.size)]
-    immune = np.zeros(state.objective.size, bool)
-    with ThreadPoolExecutor(programs_at_once(MOST_GROUPS)) as pool:
-        while (running := _running(state, races, sound, immune, floor)).size:
-            groups = [running[first : first + size] for first in range(0, running.size, size)]
-            run = functools.partial(_run_group, structure, rows, state, size, prior, settings)
-            ran = map(run, groups) if len(groups) == 1 else pool.map(run, groups)
-            for columns, (part, chunk) in zip(groups, list(ran), strict=True):
-                state = put_columns(state, part, columns)
-                for column, values in zip(columns, chunk.T, strict=False):
-                    history[column].extend(values[np.isfinite(values)])
+    climbing = _Climbing(start, functools.partial(_run_group, structure, rows, prior, size), size)
+    immune = np.zeros(start.objective.size, bool)
+    try:
+        while (running := _running(climbing.state, races, sound, immune, floor)).size:
+            climbing.go_on(running, settings)
             for race in races:
-                _retire(state, race, sound, margin, floor, immune[race])
-            tell("EM", int(np.sum(state.status != RUNNING)), state.status.size)
-    return state, history
+                _retire(climbing.state, race, sound, margin, floor, immune[race])
+            status = climbing.state.status
+            tell("EM", int(np.sum(status != RUNNING)), status.size)
+    except KeyboardInterrupt:
+        if not np.any(np.isfinite(climbing.state.objective)):
+            raise
+        climbing.land(best(climbing.state, sound), settings)
+        raise Stopped(interrupted(climbing.state), climbing.history) from None
+    return climbing.state, climbing.history
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C, with where columns are by then and how they came there."""
+
+    def __init__(self, state: Climb, history: list[list[float]]) -> None:
+        super().__init__()
+        self.state, self.history = state, history
+
+
+class _Climbing:
+    """Columns on their way, chunk by chunk."""
+
+    def __init__(
+        self, state: Climb, run: Callable[[Climb, Settings, NDArray[np.intp]], Any], size: int
+    ) -> None:
+        self.state, self.run, self.size = state, run, size
+        self.history: list[list[float]] = [[] for _ in range(state.objective.size)]
+
+    def go_on(self, columns: NDArray[np.intp], settings: Settings) -> None:
+        """A chunk of evaluations of some columns, in groups."""
+        groups = [columns[first : first + self.size] for first in range(0, columns.size, self.size)]
+        ran = _side_by_side(functools.partial(self.run, self.state, settings), groups)
+        for group, (part, chunk) in zip(groups, ran, strict=True):
+            self.state = put_columns(self.state, part, group)
+            for column, values in zip(group, chunk.T, strict=False):
+                self.history[column].extend(values[np.isfinite(values)])
+
+    def land(self, column: int, settings: Settings) -> None:
+        """Leave a column where it has been evaluated, not on the way to where it would have been next."""
+        while self.state.status[column] == RUNNING:
+            self.go_on(np.array([column]), settings._replace(max_steps=np.asarray(0)))
+
+
+def _side_by_side(run: Callable[[Any], Any], groups: list) -> list:
+    if len(groups) == 1:
+        return [run(groups[0])]
+    with ThreadPoolExecutor(programs_at_once(MOST_GROUPS)) as pool:
+        return list(pool.map(run, groups))
+
+
+def interrupted(state: Climb) -> Climb:
+    """A state that goes no further, though there was more to do."""
+    over = np.isin(state.status, (RUNNING, CONVERGED, MAX_STEPS))
+    return state._replace(status=np.where(over, INTERRUPTED, state.status))
+
+
+def is_interrupted(state: Climb) -> bool:
+    """Whether Ctrl-C ended the climb."""
+    return bool(np.any(state.status == INTERRUPTED))
 
 
 def columns_of(state: Climb, which: slice | NDArray[np.intp]) -> Climb:
@@ -100,7 +152,13 @@ def columns_of(state: Climb, which: slice | NDArray[np.intp]) -> Climb:
     return jax.tree.map(lambda leaf: leaf[which], state)
 
 
-def _run_group(structure, rows, state: Climb, size: int, prior, settings, columns: NDArray):
+def best(state: Climb, sound: Callable[[Mixture], NDArray[np.bool_]]) -> int:
+    """The highest column that is free of spikes."""
+    eligible = np.isfinite(state.objective) & sound(state.mixture)
+    return int(np.argmax(np.where(eligible, state.objective, -np.inf)))
+
+
+def _run_group(structure, rows, prior, size: int, state: Climb, settings: Settings, columns: NDArray):
     """One chunk of steps for some columns, padded to ``size`` with columns at rest."""
     group = columns_of(state, np.resize(columns, size))
     group.status[columns.size :] = RETIRED

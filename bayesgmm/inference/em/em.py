@@ -18,12 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.inference import start as starting
-from bayesgmm.inference.em.climb import climb, columns_of
+from bayesgmm.inference.em.climb import Stopped, climb, columns_of, is_interrupted
 from bayesgmm.inference.em.degeneracy import degeneracy_warnings, floor_of, without_spikes
 from bayesgmm.inference.em.moves import with_moves
 from bayesgmm.inference.em.result import EMResult, Status
 from bayesgmm.inference.em.screen import screened
-from bayesgmm.inference.em.steps import CONVERGED, MAX_STEPS, NON_FINITE, Climb, Settings, initial
+from bayesgmm.inference.em.steps import (
+    CONVERGED,
+    INTERRUPTED,
+    MAX_STEPS,
+    NON_FINITE,
+    Climb,
+    Settings,
+    initial,
+)
 from bayesgmm.inference.problem import Problem
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
@@ -34,12 +42,19 @@ NO_MODE = (
     "no start gave a finite posterior density: below a concentration of 1 it is infinite where a component is empty; "
     "give the weights a concentration of at least 1, use EM(objective='likelihood'), or sample the posterior"
 )
-STATUS = {CONVERGED: Status.CONVERGED, MAX_STEPS: Status.MAX_STEPS, NON_FINITE: Status.NON_FINITE}
+STATUS = {
+    CONVERGED: Status.CONVERGED,
+    MAX_STEPS: Status.MAX_STEPS,
+    NON_FINITE: Status.NON_FINITE,
+    INTERRUPTED: Status.INTERRUPTED,
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class EM:
     """The EM engine.
+
+    Ctrl-C, once starts climb on all rows, keeps the best of them, with status ``INTERRUPTED``.
 
     Parameters
     ----------
@@ -73,27 +88,35 @@ class EM:
             ("tol", self.tol),
             ("reg_covar", 0.0 if self.reg_covar is None else self.reg_covar),
         ):
-            if not isinstance(value, int | float | np.number) or not (np.isfinite(value) and value >= 0):
+            is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+            if not is_number or not (np.isfinite(value) and value >= 0):
                 raise ValueError(f"Expected {name} to be a finite number of at least 0; got {value!r}.")
         if not isinstance(self.accelerate, bool):
             raise TypeError(f"Expected accelerate to be True or False; got {self.accelerate!r}.")
 
     def run(self, problem: Problem) -> EMResult:
         """Fit one problem (``bayesgmm.fit`` prepares it)."""
-        return fit_many(problem, [problem.model], self)[0]
+        return _fit(problem, [problem.model], self)[0][0]
 
 
 def fit_many(problem: Problem, models: list[FiniteMixture], engine: EM) -> list[EMResult]:
-    """Fit several models of one structure, of other numbers of components, as one batch.
+    """Fit several models of one structure, of other numbers of components, as one batch, for those who build on them.
 
     Models with fewer components than the largest have empty slots, so one compiled program serves them all.
-    Only the likelihood objective allows different numbers of components.
+    Only the likelihood objective allows different numbers of components. Ctrl-C is raised.
     """
     return [result for result, _ in fit_columns(problem, models, engine)]
 
 
 def fit_columns(problem: Problem, models: list[FiniteMixture], engine: EM) -> list[tuple[EMResult, Climb]]:
     """:func:`fit_many`, each fit with where all of its starts ended."""
+    fits = _fit(problem, models, engine)
+    if any(result.status is Status.INTERRUPTED for result, _ in fits):
+        raise KeyboardInterrupt
+    return fits
+
+
+def _fit(problem: Problem, models: list[FiniteMixture], engine: EM) -> list[tuple[EMResult, Climb]]:
     began = time.perf_counter()
     structure = models[0].structure
     if engine.objective == "posterior" and not models[0].components.conjugate:
@@ -114,9 +137,12 @@ def fit_columns(problem: Problem, models: list[FiniteMixture], engine: EM) -> li
     start = jax.tree.map(lambda *leaves: np.concatenate(leaves), *starts)
     bounds = [int(b) for b in np.cumsum([0, *columns])]
     races = [slice(a, b) for a, b in itertools.pairwise(bounds)]
-    final, history = climb(structure, rows, start, prior, settings, races, sound, problem.tell)
+    try:
+        final, history = climb(structure, rows, start, prior, settings, races, sound, problem.tell)
+    except Stopped as stopped:
+        final, history = stopped.state, stopped.history
     ends = [(columns_of(final, race), history[race]) for race in races]
-    if problem.start is None and _is_small(problem, models[-1]):
+    if problem.start is None and _is_small(problem, models[-1]) and not is_interrupted(final):
         ends = [
             with_moves(*end, rows, problem.rows, prior, settings, sound, engine.moves, _rng(problem, model))
             for end, model in zip(ends, models, strict=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.covariances import Structure
-from bayesgmm.inference.em.climb import climb, columns_of
+from bayesgmm.inference.em.climb import best, climb, columns_of, interrupted
 from bayesgmm.inference.em.steps import Climb, Settings
 from bayesgmm.inference.start import mixtures_from_responsibilities
 from bayesgmm.mixture import Mixture
@@ -52,19 +52,22 @@ def with_moves(
     """
     failures = 0
     while failures < patience:
-        best = _best(state, sound)
-        mixture = jax.tree.map(lambda leaf, best=best: leaf[best], state.mixture)
-        if not np.isfinite(state.objective[best]) or _n_used(mixture) == 1:
+        here = best(state, sound)
+        mixture = jax.tree.map(lambda leaf, here=here: leaf[here], state.mixture)
+        if not np.isfinite(state.objective[here]) or _n_used(mixture) == 1:
             break
         if failures == 0:
             near = Neighbourhood(mixture, sample, rng)
-        needed = state.objective[best] + GAIN * float(rows.total_weight)
+        needed = state.objective[here] + GAIN * float(rows.total_weight)
         start = jax.tree.map(lambda one, more: np.concatenate([one[None], more]), mixture, near.candidates())
         race = [slice(0, start.means.shape[0])]
-        climbed, steps = climb(
-            mixture.structure, rows, start, prior, settings, race, sound, lambda *_: None, floor=needed
-        )
-        there = _best(climbed, sound)
+        try:
+            climbed, steps = climb(
+                mixture.structure, rows, start, prior, settings, race, sound, lambda *_: None, floor=needed
+            )
+        except KeyboardInterrupt:
+            return interrupted(state), history
+        there = best(climbed, sound)
         if climbed.objective[there] > needed:
             new = columns_of(climbed, np.array([there]))
             state = jax.tree.map(lambda *leaves: np.concatenate(leaves), state, new)
@@ -72,11 +75,6 @@ def with_moves(
         else:
             failures += 1
     return state, history
-
-
-def _best(state: Climb, sound: Callable[[Mixture], NDArray[np.bool_]]) -> int:
-    eligible = np.isfinite(state.objective) & sound(state.mixture)
-    return int(np.argmax(np.where(eligible, state.objective, -np.inf)))
 
 
 def _n_used(mixture: Mixture) -> int:

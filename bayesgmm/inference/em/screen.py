@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.covariances import Structure
-from bayesgmm.inference.em.climb import climb, columns_of, put_columns
+from bayesgmm.inference.em.climb import climb, columns_of, is_interrupted, put_columns
 from bayesgmm.inference.em.degeneracy import distinct_covariances
 from bayesgmm.inference.em.moves import with_moves
 from bayesgmm.inference.em.steps import RETIRED, Climb, Settings, initial, resumed
@@ -26,7 +26,6 @@ from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 from bayesgmm.row_blocks import Rows, first_blocks, make_rows
 
-LOOK = 20  # evaluations after which starts far behind are given up
 GROWTH = 8  # rows of a level over those of the one before
 NARROW = 512  # rows of a block of the sample at most, so that few blocks are a small sample of it
 MISJUDGED = 0.2  # nats a row by which single precision may misjudge a start beyond CONDITION, at most
@@ -68,6 +67,8 @@ def screened(
     patience = min(patience, MOVES_WORK // dear)
     loose = _loosened(settings, first)
     state, _ = with_moves(state, [], first, sample[0], prior, loose, sound, patience, rng)
+    if is_interrupted(state):
+        raise KeyboardInterrupt  # what part of the rows has shown by then is no result
     kept, before = judge.kept(state, first), first
     for used in _levels(rows, len(sample[0])):
         part = first_blocks(model.structure, rows, used)
@@ -125,7 +126,7 @@ class _Level(NamedTuple):
         state = self.climb(going, single)
         doubtful = np.flatnonzero(self._doubtful(state, single))
         if doubtful.size:
-            double = make_rows(sample[0], structure, sample[1])
+            double = make_rows(sample[0], structure, sample[1], spread=True)
             again = self._resumed_where_finite(
                 columns_of(state, doubtful), start.at_draws(doubtful), single, double
             )
@@ -150,7 +151,7 @@ class _Level(NamedTuple):
 
 
 def _loosened(settings: Settings, rows: Rows) -> Settings:
-    return settings._replace(tol=np.maximum(settings.tol, ENOUGH / _count(rows)), chunk=np.asarray(LOOK))
+    return settings._replace(tol=np.maximum(settings.tol, ENOUGH / _count(rows)))
 
 
 def _count(rows: Rows) -> int:

@@ -29,7 +29,7 @@ FORGET = 0.9  # how the longest leap of late fades, a step
 FLOOR = 1e-3  # of the objective's rounding: a tol below that is taken for it
 REST = 16.0  # roundings of the statistics that an EM step may change where it changes nothing
 SETTLED = 3  # evaluations in a row whose estimate must be below tol: one or two may miss a slow direction
-RUNNING, CONVERGED, MAX_STEPS, NON_FINITE, RETIRED = range(5)
+RUNNING, CONVERGED, MAX_STEPS, NON_FINITE, RETIRED, INTERRUPTED = range(6)
 
 
 class Climb(NamedTuple):

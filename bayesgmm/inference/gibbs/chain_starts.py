@@ -43,7 +43,7 @@ def _fit(problem: Problem, n_components: int) -> EMResult:
     else:
         conjugate = conjugate.resolve(problem.observed.rows, problem.sample_weight)
     own = dataclasses.replace(problem, model=conjugate).for_em()
-    return EM(objective="posterior", n_init=RESTARTS, moves=0).run(own)
+    return fit_many(own, [own.model], EM(objective="posterior", n_init=RESTARTS, moves=0))[0]
 
 
 def starting_labels(problem: Problem, start: EMResult, n_chains: int) -> NDArray[np.intp]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bayesgmm.compiled import compiled
 from bayesgmm.covariances import Array
 from bayesgmm.float64 import to_device
-from bayesgmm.inference.em.em import EM
+from bayesgmm.inference.em.em import EM, fit_many
 from bayesgmm.inference.em.result import EMResult
 from bayesgmm.inference.gibbs.chain_starts import em_start
 from bayesgmm.inference.gradient.target import Target
@@ -53,7 +53,9 @@ def em_fit(problem: Problem) -> EMResult:
     if given is None or isinstance(given, EMResult):
         return em_start(problem)
     conjugate = problem.model.components.conjugate and not problem.model.weights.overfits
-    return EM(objective="posterior" if conjugate else "likelihood", moves=0).run(problem.for_em())
+    engine = EM(objective="posterior" if conjugate else "likelihood", moves=0)
+    own = problem.for_em()
+    return fit_many(own, [own.model], engine)[0]
 
 
 def start_mixture(problem: Problem, start: EMResult) -> Mixture:
