@@ -13,12 +13,10 @@ from jaxtyping import Float, Int
 
 from bayesgmm.covariances import Array, Structure
 
-ROOM = 1024  # blocks for which there is room, where those not in use are never touched
+FEW_ROWS = 4096  # that all share one layout
+SMALL_BLOCK = 256  # columns of a block of so few rows: their padding costs less than another program
+ROOM = 1024  # blocks for which there is room where rows are many, if those not in use are never touched
 ROOM_CELLS = 2**25  # of them, at most
-FEW_ROWS = 4096
-SMALL_BLOCK = (
-    256  # columns of a block of so few rows: the few that are padding cost less than another program
-)
 
 
 class Rows(NamedTuple):
@@ -51,9 +49,22 @@ def _widest(structure: Structure, n_features: int) -> int:
     return 2048 if n_shape <= 12 else (512 if n_shape <= 300 else 128)
 
 
-def _one_of_two_sizes(structure: Structure, n_features: int, n_rows: int) -> int:
-    widest = _widest(structure, n_features)
-    return min(widest, SMALL_BLOCK) if n_rows <= FEW_ROWS else widest
+def _tight(structure: Structure, d: int, n: int, most: int | None) -> tuple[int, int]:
+    """Number of blocks and their columns, hardly more than N rows need."""
+    size = block_size(structure, d, n)
+    size = min(size, most or size)
+    return round_up(-(-n // size)), size
+
+
+def _roomy(structure: Structure, d: int, n: int, most: int | None) -> tuple[int, int]:
+    """The same for all few rows, and for all of many but the most."""
+    size = _widest(structure, d)
+    size = min(size, most or size)
+    if n <= FEW_ROWS:
+        size = min(size, SMALL_BLOCK)
+        return -(-FEW_ROWS // size), size
+    room = min(ROOM, ROOM_CELLS // (d * size))
+    return max(room, 1 << (-(-n // size) - 1).bit_length()), size
 
 
 def round_up(n: int, multiple: int = 1) -> int:
@@ -71,6 +82,7 @@ def make_rows(
     most: int | None = None,
     affine: tuple[np.ndarray, np.ndarray] | None = None,
     spread: bool = False,
+    like: Rows | None = None,
 ) -> Rows:
     """Host rows (N, D), and their weights (N,), as padded blocks of host arrays of at most ``most`` columns.
 
@@ -78,17 +90,16 @@ def make_rows(
     ----------
     affine : shift and scale (D,): the blocks hold ``(rows - shift) / scale``, with no such copy of the whole
     spread : block by block, rows come from all over the data rather than in order, so that :func:`first_blocks`
-        is a systematic sample; blocks are of one of two sizes, and there is room for many more, so that hardly any
-        other N compiles anything. Only for what does not ask which row is which and stops at ``used``: memory that
-        nobody touches is never taken.
+        is a systematic sample. There is room for more blocks than are in use, so that hardly any other N compiles
+        anything. Only for what does not ask which row is which and stops at ``used``: memory that nobody touches
+        is never taken.
+    like : more rows than these, in blocks of the shape that these shall have too
     """
     n, d = rows.shape
-    size = _one_of_two_sizes(structure, d, n) if spread else block_size(structure, d, n)
-    size = min(size, most or size)
+    stored, size = _roomy(structure, d, n, most) if spread else _tight(structure, d, n, most)
+    if like is not None:
+        stored, size = like.weights.shape
     used = -(-n // size)
-    stored = (
-        max(min(ROOM, ROOM_CELLS // (d * size)), 1 << (used - 1).bit_length()) if spread else round_up(used)
-    )
     blocks = _aligned_zeros((stored, d, size), dtype)
     weights = _aligned_zeros((stored, size), dtype)
     for block, take in enumerate(_spread(used) if spread else _in_order(used, size)):

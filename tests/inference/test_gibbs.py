@@ -47,9 +47,10 @@ ORACLE = {
 }
 QUICK = {"finite,K=3,alpha=1"}
 THIN = {
-    "finite,K=3,alpha=0.333333": 30,  # rarely moves between two clusters and three
-    "DP,alpha=1.0": 4,
-    "MFM,K~U{1..30},gamma=1": 3,  # many slots, and moves at every sweep
+    "finite,K=3,alpha=0.333333": 15,  # rarely moves between two clusters and three
+    "DP,alpha=1.0": 3,
+    "MFM,K~U{1..30},gamma=1": 2,  # many slots, and moves at every sweep
+    "MFM,K-1~Poisson(1),gamma=1": 6,
 }
 
 
@@ -71,7 +72,7 @@ def test_partitions_of_nine_rows(oracle, name, moves):
     """P(K+) within .01 and similarities within .02 of the exact ones: three Monte Carlo errors and more."""
     given = oracle["prior_NIW"]
     prior = NormalInverseWishart(given["m0"], given["kappa0"], given["nu0"], given["Psi0"])
-    engine = bg.Gibbs(num_chains=16, num_samples=2000, thin=THIN.get(name, 6), split_merge=moves)
+    engine = bg.Gibbs(num_chains=16, num_samples=2000, thin=THIN.get(name, 3), split_merge=moves)
     post = bg.fit(np.array(oracle["data"]), ORACLE[name](prior), engine, random_state=1)
     exact = oracle["models"][name]
     found = post.n_clusters_table["probability"].reindex(range(1, 10), fill_value=0.0)

@@ -279,7 +279,6 @@ FINITE, RANDOM = "models.finite_mixture(2)", "models.mixture_of_finite_mixtures(
         ("bg.HMC(num_samples=250)", FINITE, 50, 9),
         ("bg.HMC(num_samples=250)", FINITE, 250, 120),
         ("bg.NUTS(num_samples=250)", FINITE, 100, 120),
-        ("bg.NUTS(num_samples=250)", FINITE, 250, 9),
         ("bg.Gibbs(num_warmup=200, num_samples=200)", FINITE, 300, 120),
         ("bg.Gibbs(num_warmup=200, num_samples=200)", RANDOM, 100, 120),
     ],

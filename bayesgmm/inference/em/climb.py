@@ -34,10 +34,8 @@ from bayesgmm.models import FiniteMixture
 from bayesgmm.row_blocks import FEW_ROWS, Rows
 
 CHUNK_WORK = 100_000_000  # rows x slots of a chunk, at most
-TOGETHER = 8  # columns of one program
-TOGETHER_WORK = (
-    40_000  # rows x slots up to which they are worth their padding; beyond, columns climb one by one
-)
+TOGETHER = 8  # columns of one program where there is room for few rows only; else they climb one by one
+FEW_SLOTS = 20  # up to which columns of few rows are worth their padding
 LOOK = 8  # evaluations between two looks where columns race: one that is beaten shall not climb for long
 MOST_GROUPS = 2  # that climb at once
 
@@ -73,9 +71,9 @@ def climb(
     """
     if isinstance(start, Mixture):
         start = initial(start, structure.features(np.zeros((start.n_features, 1))).shape[0])
-    n = int(rows.used) * rows.weights.shape[1]
-    work = n * start.mixture.n_components
-    size = TOGETHER if n <= FEW_ROWS and work <= TOGETHER_WORK else 1  # many rows have one program for all N
+    slots = start.mixture.n_components
+    size = TOGETHER if rows.weights.size <= FEW_ROWS and slots <= FEW_SLOTS else 1
+    work = int(rows.used) * rows.weights.shape[1] * slots
     most = settings.chunk if start.objective.size == 1 else min(LOOK, settings.chunk)
     settings = settings._replace(chunk=np.asarray(np.clip(CHUNK_WORK // (work * size), 4, most)))
     with jax.enable_x64(True):  # on the device once, not once a chunk, and without a copy

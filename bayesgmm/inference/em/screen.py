@@ -62,7 +62,7 @@ def screened(
     judge = _Judge(model.structure, *sample, sound)
     level = _Level(model, prior, settings, sound)
     first = make_rows(sample[0], model.structure, sample[1], dtype="float32", most=NARROW, spread=True)
-    state = level.climb_sample(start, sample, first, judge)
+    state = level.climb_sample(start, sample, first, rows, judge)
     dear = len(sample[0]) * judge.features.shape[0] * start.n_components
     patience = min(patience, MOVES_WORK // dear)
     loose = _loosened(settings, first)
@@ -111,9 +111,12 @@ class _Level(NamedTuple):
         return resumed(state, rows.total_weight, before.total_weight)
 
     def climb_sample(
-        self, start: Mixture, sample: tuple[NDArray, NDArray], single: Rows, judge: _Judge
+        self, start: Mixture, sample: tuple[NDArray, NDArray], single: Rows, whole: Rows, judge: _Judge
     ) -> Climb:
-        """On part of the sample, then all of it: in single precision, and in double where that is not fit."""
+        """On part of the sample, then all of it: in single precision, and in double where that is not fit.
+
+        What is compiled for the whole serves the sample in double precision.
+        """
         structure = self.model.structure
         going: Mixture | Climb = start
         few = -(-enough_rows(self.model, start.n_features) // single.blocks.shape[-1])
@@ -126,7 +129,7 @@ class _Level(NamedTuple):
         state = self.climb(going, single)
         doubtful = np.flatnonzero(self._doubtful(state, single))
         if doubtful.size:
-            double = make_rows(sample[0], structure, sample[1], spread=True)
+            double = make_rows(sample[0], structure, sample[1], spread=True, like=whole)
             again = self._resumed_where_finite(
                 columns_of(state, doubtful), start.at_draws(doubtful), single, double
             )
