@@ -11,6 +11,8 @@ import pytest
 import run_readme
 from run_readme import README, shell_lines, snippets
 
+from bayesgmm.compiled import quick_options
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -23,10 +25,16 @@ def ran(tmp_path_factory):
         [sys.executable, "-W", "ignore", run_readme.__file__, str(folder)],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": path},
+        env={**os.environ, "PYTHONPATH": path, "XLA_FLAGS": _quickly_compiled()},
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return folder, json.loads((folder / "found.json").read_text(encoding="utf-8"))
+
+
+def _quickly_compiled():
+    """XLA's flags, with the options that our own programs are compiled with for NumPyro's as well."""
+    ours = [f"--{name}={str(value).lower()}" for name, value in quick_options().items()]
+    return " ".join([os.environ.get("XLA_FLAGS", ""), *ours])
 
 
 @pytest.mark.slow
