@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.criteria import information
+from bayesgmm.inference.em.degeneracy import floor_of
 from bayesgmm.inference.em.result import EMResult
-from bayesgmm.inference.fit import prepare
-from bayesgmm.models import finite_mixture
+from bayesgmm.inference.start import mixtures_from_responsibilities
+from bayesgmm.posterior.predict import pointwise_log_density
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,13 +59,17 @@ class Maximum:
 
     @cached_property
     def log_likelihood_of_one(self) -> float:
-        """The maximum for one component of the same structure."""
+        """The maximum for one component of the same structure, in closed form."""
         fit = self.fit
         if fit.n_components == 1:
             return fit.log_likelihood
-        engine = dataclasses.replace(fit.engine, objective="likelihood", n_init=1, moves=0)
-        model = finite_mixture(1, fit.covariance_type)
-        return engine.run(prepare(fit.observed, model, None, fit.sample_weight, 0)).log_likelihood
+        problem, structure = fit.problem, fit.mixture.structure
+        everything = fit.sample_weight[None, None]
+        one = mixtures_from_responsibilities(structure, problem.rows, everything, shrink=False)
+        covariances = structure.regularise(one.covariances, floor_of(fit.engine, problem))
+        one = dataclasses.replace(one, covariances=covariances)
+        density = pointwise_log_density(one, problem.rows)[0]
+        return float(density @ fit.sample_weight) - problem.log_jacobian
 
 
 def information_criteria(em: Any) -> dict[str, float]:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bayesgmm.posterior.few_rows import log_joint
 from bayesgmm.posterior.multimodality import describe, mode_table
 from bayesgmm.posterior.verdict import APART, in_short, objections
 
 ANCHORS = 6
-ABSENT = -1e300  # stands for the log weight of an absent component, whose infinity products cannot take
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -211,16 +211,6 @@ def anchor_rows(posterior: Any) -> NDArray[np.intp]:
     doubtful = np.argsort(probability.max(axis=1), kind="stable")
     chosen = [*sure[: ANCHORS - 2], *doubtful[:ANCHORS]]
     return np.array(list(dict.fromkeys(int(i) for i in chosen))[:ANCHORS])
-
-
-def log_joint(draws: Any, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``log w_k + log N(x | k)`` of a few standardised rows (A, D): (S, K, A)."""
-    structure = draws.structure
-    eta, shared = draws.natural()
-    eta = np.maximum(eta, ABSENT)
-    x = np.ascontiguousarray(rows.T)
-    phi, shared_phi = np.asarray(structure.features(x)), np.asarray(structure.shared_features(x))
-    return eta @ phi + (shared @ shared_phi)[:, None]
 
 
 def summary(quantities: Mapping[str, Any]) -> Any:

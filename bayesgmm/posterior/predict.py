@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import logsumexp, xlogy
+from jaxtyping import Float, Int
 from numpy.typing import NDArray
 
 from bayesgmm.compiled import compiled
-from bayesgmm.covariances import Natural, Structure
+from bayesgmm.covariances import Array, Natural, Structure
+from bayesgmm.covariances.structure import namespace
 from bayesgmm.data import Data, Standardisation, as_data, check_sample_weight, check_width
 from bayesgmm.float64 import in_float64
 from bayesgmm.kernel import log_density, memberships, per_row, statistics
 from bayesgmm.mixture import Mixture
+from bayesgmm.posterior.few_rows import are_few, summarised
 from bayesgmm.random_state import as_seed
 from bayesgmm.row_blocks import Rows, make_rows
 
@@ -43,11 +45,11 @@ class MixturePredictor:
 
     def predict(self, x: Any = None) -> NDArray[np.intp]:
         """The most probable component (N,) of each row."""
-        return _over_rows(self.draws, self._rows(x), _most_probable).astype(np.intp)
+        return _over_rows(self.draws, self._rows(x), most_probable, _most_probable).astype(np.intp)
 
     def score_samples(self, x: Any = None) -> NDArray[np.float64]:
         """Log density (N,) of each row in the user's units, averaged over the draws."""
-        average = _over_rows(self.draws, self._rows(x), _average_log_density)
+        average = _over_rows(self.draws, self._rows(x), average_log_density, _average_log_density)
         return average - self.standardisation.log_jacobian
 
     def score(self, x: Any = None, sample_weight: Any = None) -> float:
@@ -65,53 +67,76 @@ class MixturePredictor:
 
 def pointwise_log_density(draws: Mixture, rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Log density (S, N) of standardised rows under every draw."""
-    return _over_rows(draws, rows, _log_density)
+    return _over_rows(draws, rows, lambda log_density, _: log_density, _log_density)
 
 
 def membership_probabilities(draws: Mixture, rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Responsibilities (N, K) of standardised rows averaged over the draws."""
-    return _over_rows(draws, rows, _memberships).T
+    return _over_rows(draws, rows, lambda _, r: r.mean(axis=0), _memberships).T
 
 
 def classification_entropies(draws: Mixture, rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Entropy (N,) of each row's responsibilities, in nats, averaged over the draws."""
-    return _over_rows(draws, rows, _entropy)
+    return _over_rows(draws, rows, entropy, _entropy)
 
 
 def log_likelihoods(draws: Mixture, rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Total log-likelihood (S,) of standardised rows under every draw."""
+    if are_few(draws, rows):
+        return summarised(draws, rows, lambda log_density, _: log_density.sum(axis=1))
     s, k = draws.log_weights.shape
     padded = make_rows(rows, draws.structure, most=max(16, MOST_CELLS // (s * k)))
     return _totals(draws.structure, draws.natural(), padded)
 
 
-def _over_rows(draws: Mixture, rows: NDArray[np.float64], function) -> NDArray:
+def _over_rows(
+    draws: Mixture, rows: NDArray[np.float64], summary: Callable, compiled_summary: Callable
+) -> NDArray:
+    if are_few(draws, rows):
+        return summarised(draws, rows, summary)
     s, k = draws.log_weights.shape
     block = max(16, MOST_CELLS // (s * k))
     natural = draws.natural()
     padded = make_rows(rows, draws.structure, most=block)
-    return function(draws.structure, natural, padded)[..., : len(rows)]
+    return compiled_summary(draws.structure, natural, padded)[..., : len(rows)]
+
+
+def most_probable(_: Array, responsibilities: Float[Array, "s k n"]) -> Int[Array, " n"]:
+    """The component of largest average responsibility."""
+    return responsibilities.mean(axis=0).argmax(axis=0)
+
+
+def average_log_density(log_density: Float[Array, "s n"], _: Array) -> Float[Array, " n"]:
+    """Log of the average density."""
+    xp = namespace(log_density)
+    top = log_density.max(axis=0)
+    top = xp.where(xp.isfinite(top), top, 0.0)
+    return top + xp.log(xp.exp(log_density - top).mean(axis=0))
+
+
+def entropy(_: Array, responsibilities: Float[Array, "s k n"]) -> Float[Array, " n"]:
+    """Entropy of the responsibilities, averaged over the draws."""
+    xp = namespace(responsibilities)
+    terms = responsibilities * xp.log(xp.where(responsibilities > 0, responsibilities, 1.0))
+    return -terms.mean(axis=0).sum(axis=0)
 
 
 @in_float64
 @compiled
 def _most_probable(structure: Structure, natural: Natural, rows: Rows) -> Any:
-    return per_row(structure, natural, rows, lambda _, r: jnp.argmax(jnp.mean(r, axis=0), axis=0))
+    return per_row(structure, natural, rows, most_probable)
 
 
 @in_float64
 @compiled
 def _average_log_density(structure: Structure, natural: Natural, rows: Rows) -> Any:
-    def average(log_sum: Any, _: Any) -> Any:
-        return logsumexp(log_sum, axis=0) - jnp.log(1.0 * log_sum.shape[0])
-
-    return per_row(structure, natural, rows, average)
+    return per_row(structure, natural, rows, average_log_density)
 
 
 @in_float64
 @compiled
 def _entropy(structure: Structure, natural: Natural, rows: Rows) -> Any:
-    return per_row(structure, natural, rows, lambda _, r: -jnp.sum(jnp.mean(xlogy(r, r), axis=0), axis=0))
+    return per_row(structure, natural, rows, entropy)
 
 
 @in_float64

@@ -36,7 +36,7 @@ from bayesgmm.row_blocks import FEW_ROWS, Rows
 CHUNK_WORK = 100_000_000  # rows x slots of a chunk, at most
 TOGETHER = 8  # columns of one program where there is room for few rows only; else they climb one by one
 FEW_SLOTS = 20  # up to which columns of few rows are worth their padding
-LOOK = 8  # evaluations between two looks where columns race: one that is beaten shall not climb for long
+LOOK = 8  # evaluations between two looks where columns race
 MOST_GROUPS = 2  # that climb at once
 
 _advance_in_float64 = in_float64(advance)
@@ -84,7 +84,7 @@ def climb(
         while (running := _running(climbing.state, races, sound, immune, floor)).size:
             climbing.go_on(running, settings)
             for race in races:
-                _retire(climbing.state, race, sound, margin, floor, immune[race])
+                _retire(climbing.state, race, sound, margin, floor, immune[race], int(settings.trial))
             status = climbing.state.status
             tell("EM", int(np.sum(status != RUNNING)), status.size)
     except KeyboardInterrupt:
@@ -198,6 +198,7 @@ def _retire(
     margin: float,
     floor: float,
     immune: NDArray[np.bool_],
+    trial: int,
 ) -> None:
     """Stop columns whose estimated limit, taken generously, lies below what a sound column has reached."""
     objective = np.where(np.isfinite(state.objective[race]), state.objective[race], -np.inf)
@@ -207,4 +208,5 @@ def _retire(
     leader = max(floor, np.max(np.where(sound(columns_of(state, race).mixture), objective, -np.inf)))
     hope = np.where(np.isfinite(objective), 10.0 * state.remaining[race], 0.0)
     behind = objective + hope + margin < leader
-    status[(status == RUNNING) & behind & ~immune] = RETIRED
+    tried = state.n_steps[race] >= trial
+    status[(status == RUNNING) & behind & tried & ~immune] = RETIRED

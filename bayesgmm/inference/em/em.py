@@ -37,6 +37,7 @@ from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 from bayesgmm.row_blocks import Rows, make_rows
 
+SEASONED = 8  # steps before a start that has climbed a sample may be retired
 SAME = 1e-12  # nats a row: what rounding makes of the same maximum reached twice
 NO_MODE = (
     "no start gave a finite posterior density: below a concentration of 1 it is infinite where a component is empty; "
@@ -137,12 +138,14 @@ def _fit(problem: Problem, models: list[FiniteMixture], engine: EM) -> list[tupl
     start = jax.tree.map(lambda *leaves: np.concatenate(leaves), *starts)
     bounds = [int(b) for b in np.cumsum([0, *columns])]
     races = [slice(a, b) for a, b in itertools.pairwise(bounds)]
+    small = _is_small(problem, models[-1])
+    race_on = settings if small else settings._replace(trial=np.asarray(SEASONED))
     try:
-        final, history = climb(structure, rows, start, prior, settings, races, sound, problem.tell)
+        final, history = climb(structure, rows, start, prior, race_on, races, sound, problem.tell)
     except Stopped as stopped:
         final, history = stopped.state, stopped.history
     ends = [(columns_of(final, race), history[race]) for race in races]
-    if problem.start is None and _is_small(problem, models[-1]) and not is_interrupted(final):
+    if problem.start is None and small and not is_interrupted(final):
         ends = [
             with_moves(*end, rows, problem.rows, prior, settings, sound, engine.moves, _rng(problem, model))
             for end, model in zip(ends, models, strict=True)

@@ -26,6 +26,7 @@ from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 from bayesgmm.row_blocks import Rows, first_blocks, make_rows
 
+TRIAL = 20  # steps before a start may be given up
 GROWTH = 8  # rows of a level over those of the one before
 NARROW = 512  # rows of a block of the sample at most, so that few blocks are a small sample of it
 MISJUDGED = 0.2  # nats a row by which single precision may misjudge a start beyond CONDITION, at most
@@ -154,7 +155,8 @@ class _Level(NamedTuple):
 
 
 def _loosened(settings: Settings, rows: Rows) -> Settings:
-    return settings._replace(tol=np.maximum(settings.tol, ENOUGH / _count(rows)))
+    tol = np.maximum(settings.tol, ENOUGH / _count(rows))
+    return settings._replace(tol=tol, trial=np.asarray(TRIAL))
 
 
 def _count(rows: Rows) -> int:

@@ -24,6 +24,7 @@ from bayesgmm.models import FiniteMixture
 from bayesgmm.row_blocks import Rows
 
 CHUNK = 60  # evaluations between two looks from the host, at most
+TRIAL = 40  # steps: with 20 or fewer, optima were lost that with 40 were found
 PLAIN_STEPS = 3  # EM steps before the first leap
 FORGET = 0.9  # how the longest leap of late fades, a step
 FLOOR = 1e-3  # of the objective's rounding: a tol below that is taken for it
@@ -59,13 +60,18 @@ class Climb(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """Traced, so that other tolerances compile nothing; ``chunk`` is the number of evaluations between two looks."""
+    """Traced, so that other tolerances compile nothing.
+
+    ``chunk`` is the number of evaluations between two looks, ``trial`` that of the steps before which no column is
+    retired: what it may still gain is hard to tell at first.
+    """
 
     regularisation: Array
     tol: Array
     max_steps: Array
     accelerate: Array
     chunk: Array = np.asarray(CHUNK)
+    trial: Array = np.asarray(TRIAL)
 
 
 def initial(start: Mixture, n_statistics: int) -> Climb:

@@ -22,7 +22,7 @@ from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.start import mixtures_from_labels
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
-from bayesgmm.posterior.diagnostics import log_joint
+from bayesgmm.posterior.few_rows import log_joint
 
 MARGIN = 30.0  # nats that a hard, unclimbed fit may lack
 DRAWS = 1000, 4  # of which the region's moments are taken: at least, and a coordinate

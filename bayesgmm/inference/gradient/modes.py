@@ -22,7 +22,7 @@ from bayesgmm.inference.gradient.warm_start import Mode, find_mode
 from bayesgmm.inference.problem import Problem
 from bayesgmm.inference.start import mixtures_from_labels
 from bayesgmm.mixture import Mixture
-from bayesgmm.posterior.diagnostics import log_joint
+from bayesgmm.posterior.few_rows import log_joint
 
 MOST = 3  # optima beside the best from which Newton starts
 MARGIN = (
