@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 import bayesgmm as bg
 from bayesgmm.cli import main
+from bayesgmm.cli.command import structures_for
 
 
 def run(*arguments, stdin=None):
@@ -118,3 +120,11 @@ def test_every_criterion_can_be_asked_for():
     from bayesgmm.criteria.information import CRITERIA
 
     assert set(OFFERED) == set(CRITERIA)
+
+
+@pytest.mark.parametrize("n_features", range(1, 8))
+def test_every_structure_that_is_another_model_is_tried(n_features):
+    """Of three features and two components, tied and diagonal covariances have as many parameters, by chance."""
+    data = bg.as_data(np.random.default_rng(0).normal(size=(20, n_features)))
+    every = ("full", "tied", "diag", "spherical") if n_features > 1 else ("full", "tied")
+    assert structures_for(data, ()) == every

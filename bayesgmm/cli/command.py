@@ -132,7 +132,10 @@ def structures_for(data: Any, chosen: tuple[str, ...]) -> tuple[str, ...]:
 
     if chosen:
         return tuple(get_structure(name).name for name in chosen)
-    sizes = {name: structure.n_parameters(2, data.n_features) for name, structure in STRUCTURES.items()}
+    sizes = {  # two numbers of components: for one alone, sizes can agree by chance
+        name: [structure.n_parameters(k, data.n_features) for k in (2, 3)]
+        for name, structure in STRUCTURES.items()
+    }
     return tuple(name for i, name in enumerate(sizes) if sizes[name] not in list(sizes.values())[:i])
 
 

@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.mixture import Mixture
-
 ABSENT = -1e300  # stands for the log weight of an absent component, whose infinity products cannot take
 FEW_CELLS = 4_000_000  # draws x components x rows, which take the host less time than compiling takes
 
 
-def are_few(draws: Mixture, rows: NDArray[np.float64]) -> bool:
+def are_few(draws: Any, rows: NDArray[np.float64]) -> bool:
     """Whether the host had better do it."""
     return draws.log_weights.size * len(rows) <= FEW_CELLS
 
@@ -29,9 +27,7 @@ def log_joint(draws: Any, rows: NDArray[np.float64]) -> NDArray[np.float64]:
     return eta @ phi + (shared @ shared_phi)[:, None]
 
 
-def summarised(
-    draws: Mixture, rows: NDArray[np.float64], summary: Callable[[Any, Any], Any]
-) -> NDArray[np.float64]:
+def summarised(draws: Any, rows: NDArray[np.float64], summary: Callable[[Any, Any], Any]) -> Any:
     """What a summary makes of the rows' log densities (S, N) and responsibilities (S, K, N)."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # rows beyond all scales
         logits = log_joint(draws, rows)

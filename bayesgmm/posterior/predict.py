@@ -90,7 +90,7 @@ def log_likelihoods(draws: Mixture, rows: NDArray[np.float64]) -> NDArray[np.flo
 
 
 def _over_rows(
-    draws: Mixture, rows: NDArray[np.float64], summary: Callable, compiled_summary: Callable
+    draws: Any, rows: NDArray[np.float64], summary: Callable, compiled_summary: Callable
 ) -> NDArray:
     if are_few(draws, rows):
         return summarised(draws, rows, summary)

@@ -21,8 +21,10 @@ import bayesgmm as bg
 from bayesgmm import models
 from bayesgmm.float64 import in_float64
 from bayesgmm.inference.em import climb as climbing
+from bayesgmm.inference.em import moves as moving
 from bayesgmm.inference.em.em import EM
 from bayesgmm.inference.em.result import Status
+from bayesgmm.inference.em.steps import CONVERGED, RETIRED, initial
 from bayesgmm.inference.fit import fit
 from bayesgmm.inference.gradient.hmc import HMC
 from bayesgmm.mixture import Mixture
@@ -370,13 +372,39 @@ def _chunks_of_starts(x, monkeypatch):
     return len(calls)
 
 
-@pytest.mark.parametrize("calls, rows", [(0, 272), (3, 6000)])
-def test_an_interrupt_before_anything_was_found_is_raised(monkeypatch, calls, rows):
-    """At once, and on the sample of many rows."""
-    x = random_rows(np.random.default_rng(5), rows, 2)
-    monkeypatch.setattr(climbing, "_advance_in_float64", raised_at(calls, climbing._advance_in_float64))
+def test_an_interrupt_before_anything_was_found_is_raised(faithful, monkeypatch):
+    monkeypatch.setattr(climbing, "_advance_in_float64", raised_at(0, climbing._advance_in_float64))
     with pytest.raises(KeyboardInterrupt):
-        fit(x, finite_mixture(3), random_state=0)
+        fit(faithful, finite_mixture(3), random_state=0)
+
+
+@pytest.mark.parametrize("calls", [3, 12])
+def test_an_interrupt_on_the_sample_leaves_the_best_evaluated_on_all_rows(monkeypatch, calls):
+    """As starts climb, and in moves from the best of them."""
+    x = random_rows(np.random.default_rng(5), 6000, 2)
+    monkeypatch.setattr(climbing, "_advance_in_float64", raised_at(calls, climbing._advance_in_float64))
+    found = fit(x, finite_mixture(3), random_state=0)
+    assert found.status is Status.INTERRUPTED
+    assert found.log_likelihood == pytest.approx(found.score_samples(x).sum(), rel=1e-12)
+
+
+def test_an_interrupt_between_climbs_leaves_what_they_found(faithful, monkeypatch):
+    monkeypatch.setattr(moving, "_shaken", raised_at(1, moving._shaken))
+    found = fit(faithful, finite_mixture(3), random_state=0)
+    assert found.status is Status.INTERRUPTED
+    assert found.log_likelihood == pytest.approx(found.score_samples(faithful).sum(), rel=1e-12)
+
+
+def test_a_start_that_was_retired_a_rounding_above_the_leader_is_not_chosen():
+    """Such data once ended a fit with an error: of the first maximum to rounding, reached twice."""
+    rng = np.random.default_rng(1005)
+    x = rng.normal(size=(int(rng.integers(20, 300)), 2))
+    x[len(x) // 2 :] += rng.random() * 12
+    assert fit(x, finite_mixture(2), EM(n_init=40, moves=1), random_state=5).status.ok
+    start = Mixture.from_parameters(np.full(2, 0.5), np.zeros((2, 1)), np.ones((2, 1, 1)), "full")
+    state = initial(jax.tree.map(lambda leaf: np.stack([leaf, leaf]), start), 3)
+    state = state._replace(objective=np.array([1.0 + 1e-12, 1.0]), status=np.array([RETIRED, CONVERGED]))
+    assert climbing.best(state, lambda mixtures: np.ones(2, bool)) == 1
 
 
 def test_what_is_built_on_a_fit_does_not_take_an_interrupted_one(faithful, monkeypatch):

@@ -88,8 +88,9 @@ def climb(
             status = climbing.state.status
             tell("EM", int(np.sum(status != RUNNING)), status.size)
     except KeyboardInterrupt:
-        if not np.any(np.isfinite(climbing.state.objective)):
-            raise
+        state = climbing.state
+        if not np.any(np.isfinite(state.objective)) and not np.any(state.changes):
+            raise  # starts that have climbed nothing, nor a sample, are nothing to show
         climbing.land(best(climbing.state, sound), settings)
         raise Stopped(interrupted(climbing.state), climbing.history) from None
     return climbing.state, climbing.history
@@ -151,8 +152,8 @@ def columns_of(state: Climb, which: slice | NDArray[np.intp]) -> Climb:
 
 
 def best(state: Climb, sound: Callable[[Mixture], NDArray[np.bool_]]) -> int:
-    """The highest column that is free of spikes."""
-    eligible = np.isfinite(state.objective) & sound(state.mixture)
+    """The highest column that is free of spikes; one that was retired, though a rounding higher, is no end."""
+    eligible = np.isfinite(state.objective) & (state.status != RETIRED) & sound(state.mixture)
     return int(np.argmax(np.where(eligible, state.objective, -np.inf)))
 
 

@@ -28,6 +28,7 @@ from bayesgmm.inference.em.steps import (
     INTERRUPTED,
     MAX_STEPS,
     NON_FINITE,
+    RETIRED,
     Climb,
     Settings,
     initial,
@@ -55,7 +56,7 @@ STATUS = {
 class EM:
     """The EM engine.
 
-    Ctrl-C, once starts climb on all rows, keeps the best of them, with status ``INTERRUPTED``.
+    Ctrl-C, once starts have climbed, keeps the best of them, with status ``INTERRUPTED``.
 
     Parameters
     ----------
@@ -133,17 +134,18 @@ def _fit(problem: Problem, models: list[FiniteMixture], engine: EM) -> list[tupl
 
     affine = problem.standardisation.shift, problem.standardisation.scale
     rows = make_rows(problem.observed.rows, structure, problem.sample_weight, affine=affine, spread=True)
-    starts = [_starts(problem, model, slots, engine, rows, prior, settings, sound) for model in models]
-    columns = [start.objective.size for start in starts]
-    start = jax.tree.map(lambda *leaves: np.concatenate(leaves), *starts)
-    bounds = [int(b) for b in np.cumsum([0, *columns])]
-    races = [slice(a, b) for a, b in itertools.pairwise(bounds)]
     small = _is_small(problem, models[-1])
     race_on = settings if small else settings._replace(trial=np.asarray(SEASONED))
     try:
+        starts = [_starts(problem, model, slots, engine, rows, prior, settings, sound) for model in models]
+        bounds = [int(b) for b in np.cumsum([0, *(start.objective.size for start in starts)])]
+        races = [slice(a, b) for a, b in itertools.pairwise(bounds)]
+        start = jax.tree.map(lambda *leaves: np.concatenate(leaves), *starts)
         final, history = climb(structure, rows, start, prior, race_on, races, sound, problem.tell)
     except Stopped as stopped:
-        final, history = stopped.state, stopped.history
+        if len(models) > 1:
+            raise
+        final, history, races = stopped.state, stopped.history, [slice(None)]
     ends = [(columns_of(final, race), history[race]) for race in races]
     if problem.start is None and small and not is_interrupted(final):
         ends = [
@@ -201,11 +203,14 @@ def _result(
 ) -> EMResult:
     """The best healthy column as a result, components by decreasing weight, with what went wrong in words."""
     objective = np.where(final.status == NON_FINITE, -np.inf, final.objective)
+    ended = (
+        final.status != RETIRED
+    )  # one that was retired may be a rounding higher than what it was retired for
     if not np.any(np.isfinite(objective)):
         raise FloatingPointError(NO_MODE if engine.objective == "posterior" else Status.NON_FINITE.value)
     floor = floor_of(engine, problem)
-    healthy = np.isfinite(objective) & without_spikes(final.mixture, problem, floor)
-    eligible = np.where(healthy, objective, -np.inf) if healthy.any() else objective
+    healthy = ended & np.isfinite(objective) & without_spikes(final.mixture, problem, floor)
+    eligible = np.where(healthy if healthy.any() else ended, objective, -np.inf)
     # The first of those that are one to rounding, so that rounding does not choose the order of the components.
     best = int(np.argmax(eligible >= eligible.max() - SAME * problem.sample_weight.sum()))
     mixture = _sorted(jax.tree.map(lambda leaf: leaf[best], final.mixture), model.n_components)
@@ -225,7 +230,7 @@ def _result(
         status=status,
         history=np.array(history[best]) + units,
         restarts=objective + units,
-        set_aside=int(np.sum(~healthy & (objective > objective[best]))),
+        set_aside=int(np.sum(ended & ~healthy & (objective > objective[best]))),
         degeneracies=degeneracy_warnings(mixture, problem, floor),
         seconds=seconds,
         seed=problem.seed,

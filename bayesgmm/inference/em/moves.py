@@ -51,30 +51,34 @@ def with_moves(
     patience : rounds in a row that may bring nothing
     """
     failures = 0
-    while failures < patience:
-        here = best(state, sound)
-        mixture = jax.tree.map(lambda leaf, here=here: leaf[here], state.mixture)
-        if not np.isfinite(state.objective[here]) or _n_used(mixture) == 1:
-            break
-        if failures == 0:
-            near = Neighbourhood(mixture, sample, rng)
-        needed = state.objective[here] + GAIN * float(rows.total_weight)
-        start = jax.tree.map(lambda one, more: np.concatenate([one[None], more]), mixture, near.candidates())
-        race = [slice(0, start.means.shape[0])]
-        try:
+    try:
+        while failures < patience:
+            here = best(state, sound)
+            mixture = jax.tree.map(lambda leaf, here=here: leaf[here], state.mixture)
+            if not np.isfinite(state.objective[here]) or _n_used(mixture) == 1:
+                break
+            if failures == 0:
+                near = Neighbourhood(mixture, sample, rng)
+            needed = state.objective[here] + GAIN * float(rows.total_weight)
+            start = jax.tree.map(
+                lambda one, more: np.concatenate([one[None], more]), mixture, near.candidates()
+            )
+            race = [slice(0, start.means.shape[0])]
             climbed, steps = climb(
                 mixture.structure, rows, start, prior, settings, race, sound, lambda *_: None, floor=needed
             )
-        except KeyboardInterrupt:
-            return interrupted(state), history
-        there = best(climbed, sound)
-        if climbed.objective[there] > needed:
-            new = columns_of(climbed, np.array([there]))
-            state = jax.tree.map(lambda *leaves: np.concatenate(leaves), state, new)
-            history, failures = [*history, steps[there]], 0
-        else:
+            there = best(climbed, sound)
             failures += 1
+            if climbed.objective[there] > needed:
+                new = columns_of(climbed, np.array([there]))
+                state, history, failures = _joined(state, new), [*history, steps[there]], 0
+    except KeyboardInterrupt:
+        return interrupted(state), history
     return state, history
+
+
+def _joined(state: Climb, more: Climb) -> Climb:
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), state, more)
 
 
 def _n_used(mixture: Mixture) -> int:

@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.covariances import Structure
-from bayesgmm.inference.em.climb import climb, columns_of, is_interrupted, put_columns
+from bayesgmm.inference.em.climb import (
+    Stopped,
+    best,
+    climb,
+    columns_of,
+    interrupted,
+    is_interrupted,
+    put_columns,
+)
 from bayesgmm.inference.em.degeneracy import distinct_covariances
 from bayesgmm.inference.em.moves import with_moves
 from bayesgmm.inference.em.steps import RETIRED, Climb, Settings, initial, resumed
@@ -59,7 +67,21 @@ def screened(
     sample : standardised rows (n, D) and their weights
     rows : all rows, spread over the blocks
     patience : rounds of moves, from the best on the sample, that may bring nothing
+
+    Raises ``Stopped`` on Ctrl-C: the best start by then, evaluated on all rows.
     """
+    try:
+        return _screened(problem, model, start, sample, rows, prior, settings, sound, patience, rng)
+    except Stopped as stopped:
+        leader = columns_of(stopped.state, np.array([best(stopped.state, sound)]))
+        once, race = settings._replace(max_steps=np.asarray(0)), [slice(None)]
+        state, history = climb(
+            model.structure, rows, leader.mixture, prior, once, race, sound, lambda *_: None
+        )
+        raise Stopped(interrupted(state), history) from None
+
+
+def _screened(problem, model, start, sample, rows, prior, settings, sound, patience, rng) -> Climb:
     judge = _Judge(model.structure, *sample, sound)
     level = _Level(model, prior, settings, sound)
     first = make_rows(sample[0], model.structure, sample[1], dtype="float32", most=NARROW, spread=True)
@@ -69,7 +91,7 @@ def screened(
     loose = _loosened(settings, first)
     state, _ = with_moves(state, [], first, sample[0], prior, loose, sound, patience, rng)
     if is_interrupted(state):
-        raise KeyboardInterrupt  # what part of the rows has shown by then is no result
+        raise Stopped(state, [])
     kept, before = judge.kept(state, first), first
     for used in _levels(rows, len(sample[0])):
         part = first_blocks(model.structure, rows, used)
