@@ -87,9 +87,9 @@ def p_values(ranks):
 def test_bands_hold_what_is_uniform_and_nothing_else():
     """Of 300 sets of uniform ranks some 15 lie outside 95 % bands; of ranks that are a little off, most do."""
     rng = np.random.default_rng(1)
-    uniform = p_values(rng.integers(0, N_RANKED + 1, size=(N_REPLICATIONS, 300)))
+    uniform = p_values(rng.integers(0, N_RANKED + 1, size=(2 * N_REPLICATIONS, 300)))
     assert 3 <= np.sum(np.array(uniform) < 0.05) <= 33
-    shifted = p_values(rng.binomial(N_RANKED, rng.beta(1.0, 2.0, size=(N_REPLICATIONS, 20))))
+    shifted = p_values(rng.binomial(N_RANKED, rng.beta(1.0, 2.0, size=(2 * N_REPLICATIONS, 20))))
     assert np.median(shifted) < BOUND
 
 
