@@ -48,8 +48,8 @@ ORACLE = {
 QUICK = {"finite,K=3,alpha=1"}
 THIN = {
     "finite,K=3,alpha=0.333333": 15,  # rarely moves between two clusters and three
-    "DP,alpha=1.0": 3,
-    "MFM,K~U{1..30},gamma=1": 2,  # many slots, and moves at every sweep
+    "DP,alpha=1.0": 4,
+    "MFM,K~U{1..30},gamma=1": 3,  # many slots, and moves at every sweep
     "MFM,K-1~Poisson(1),gamma=1": 6,
 }
 

@@ -20,6 +20,7 @@ from bayesgmm.inference.em.steps import Climb, Settings
 from bayesgmm.inference.start import mixtures_from_responsibilities
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
+from bayesgmm.posterior.few_rows import summarised
 from bayesgmm.row_blocks import Rows
 
 CANDIDATES = (
@@ -100,7 +101,8 @@ class Neighbourhood:
 
     def __init__(self, mixture: Mixture, rows: NDArray[np.float64], rng: np.random.Generator):
         self.mixture, self.rows, self.rng = mixture, rows, rng
-        self.responsibilities = _responsibilities(mixture, rows)
+        one = jax.tree.map(lambda leaf: np.asarray(leaf)[None], mixture)
+        self.responsibilities = summarised(one, rows, lambda _, responsibilities: responsibilities[0])
         self.triples = _triples(mixture, self.responsibilities)
         self.next: list[int] = []  # of the triples, shuffled
 
@@ -117,14 +119,6 @@ class Neighbourhood:
         return jax.tree.map(
             lambda some, *one: np.concatenate([np.stack(one), some]) if one else some, shaken, *moved
         )
-
-
-def _responsibilities(mixture: Mixture, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(K, n), on the host."""
-    with np.errstate(invalid="ignore"):  # an empty slot has log weight -inf
-        logits = mixture.natural().eta @ mixture.structure.features(rows.T)
-    responsibilities = np.exp(logits - logits.max(axis=0))
-    return responsibilities / responsibilities.sum(axis=0)
 
 
 def _triples(mixture: Mixture, responsibilities: NDArray[np.float64]) -> list[tuple[int, int, int]]:

@@ -82,6 +82,7 @@ def screened(
 
 
 def _screened(problem, model, start, sample, rows, prior, settings, sound, patience, rng) -> Climb:
+    """:func:`screened`, Ctrl-C aside."""
     judge = _Judge(model.structure, *sample, sound)
     level = _Level(model, prior, settings, sound)
     first = make_rows(sample[0], model.structure, sample[1], dtype="float32", most=NARROW, spread=True)
