@@ -95,6 +95,7 @@ def make_rows(
         is never taken.
     like : more rows than these, in blocks of the shape that these shall have too
     """
+    jax.device_put(np.zeros(()))  # JAX lets go of arrays that it had borrowed only when it is next called
     n, d = rows.shape
     stored, size = _roomy(structure, d, n, most) if spread else _tight(structure, d, n, most)
     if like is not None:

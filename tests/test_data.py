@@ -476,7 +476,9 @@ def test_check_fit_accepts_what_can_be_fitted():
         ),
         (np.column_stack([ROWS, np.ones((3, 2))]), 1, None, r"constant in column 'x2'.*so are 'x3'"),
         (np.array([[0.0, 1.0], [0.0, 2.0], [1.0, 3.0]]), 1, [1, 1, 0], "constant in column 'x0', always 0"),
-        ([-1e308, 1e308], 1, None, "'x0' overflows"),
+        ([-1e308, 1e308], 1, None, "'x0', inf, overflows"),
+        ([0.0, 1e160], 1, None, "'x0', 1e[+]160, overflows"),
+        ([0.0, 1e-160], 1, None, "'x0', 1e-160, vanishes"),
         (ROWS, 1, [1, 1], r"shape \(3,\)"),
     ],
 )

@@ -116,7 +116,7 @@ def _sample(progress: Progress, em: Any, chains: int, samples: int, seed: int) -
         from bayesgmm.models import finite_mixture
 
         def report(phase: str, done: int, total: int) -> None:
-            if phase != "EM":
+            if not phase.startswith("EM"):
                 advance(done, total)
 
         model = finite_mixture(em.n_components, em.covariance_type)

@@ -1,4 +1,4 @@
-"""Phases of work on the standard error stream: bars on a terminal, a line a phase elsewhere."""
+"""Phases of work on the standard error stream: bars on a terminal; elsewhere lines, now and then and at the end."""
 
 from __future__ import annotations
 
@@ -25,10 +25,15 @@ class Progress:
         """One phase; gives a function of (done, total)."""
         began = time.perf_counter()
         task = None if self._bars is None else self._bars.add_task(name, total=None)
+        from bayesgmm.inference.progress import now_and_then
+
+        is_time = now_and_then()
 
         def advance(done: int, total: int) -> None:
             if self._bars is not None:
                 self._bars.update(task, completed=done, total=total)
+            elif is_time():
+                click.echo(f"{name}: {done} of {total} after {time.perf_counter() - began:.0f} s", err=True)
 
         yield advance
         took = time.perf_counter() - began

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 from bayesgmm.covariances.diag import Diag
 from bayesgmm.covariances.full import Full
 from bayesgmm.covariances.spherical import Spherical
@@ -24,7 +26,11 @@ def get_structure(name: str | Structure) -> Structure:
     if isinstance(name, Structure):
         return name
     if name not in STRUCTURES:
-        raise ValueError(f"Expected covariance_type to be one of {', '.join(STRUCTURES)}; got {name!r}.")
+        close = difflib.get_close_matches(str(name), STRUCTURES, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise ValueError(
+            f"Expected covariance_type to be one of {', '.join(STRUCTURES)}; got {name!r}.{hint}"
+        )
     return STRUCTURES[name]
 
 

@@ -152,6 +152,8 @@ class Selection:
         shown = f"the best {len(rows)} of {len(self.fits) + len(self.failures)} fits"
         aside = sorted(self.fits.keys() - set(self.order), key=lambda cell: (cell[1], cell[0]))
         notes = [f"warning: {w}" for w in self.warnings]
+        if any(np.isinf(row.aicc) for row in self.ranking(10).itertuples()):
+            notes.append("AICc is infinite for models with as many parameters as rows, less one, or more.")
         if aside:
             notes.append(
                 f"set aside for a spike or a component of too few rows: {', '.join(map(_in_words, aside))}"

@@ -15,6 +15,7 @@ from bayesgmm.data.rows import Data, default_names
 DEPENDENT = (
     1e-14  # least eigenvalue of the features' correlations over the largest, where one says nothing new
 )
+EXTENTS = 1e-145, 1e150  # between which a range's square, and parts of it, are numbers of float64
 
 
 def check_fit(
@@ -22,8 +23,8 @@ def check_fit(
 ) -> None:
     """Raise ``ValueError`` for rows to which ``n_components`` components cannot be fitted.
 
-    Wanted: at least as many rows as components, two different rows, no constant feature, and no feature whose range
-    overflows. Rows of weight zero do not count. ``moments`` are those of the rows, where they are known.
+    Wanted: at least as many rows as components, two different rows, no constant feature, and no feature whose variance
+    float64 cannot hold. Rows of weight zero do not count. ``moments`` are those of the rows, where they are known.
     """
     weight = check_sample_weight(sample_weight, data.n_rows)
     n_counted = int(np.count_nonzero(weight > 0))
@@ -50,9 +51,14 @@ def check_fit(
             f"x is constant in column {constant[0]!r}, always {value:g}{others}: no mixture has a density there. "
             f"Leave it out: columns={[n for n in data.feature_names if n not in constant][:12]!r}."
         )
-    if not np.isfinite(extent).all():
-        column = data.feature_names[first_where(~np.isfinite(extent))]
-        raise ValueError(f"The range of column {column!r} overflows float64. Rescale it first.")
+    held = (extent > EXTENTS[0]) & (extent < EXTENTS[1])
+    if not held.all():
+        column = first_where(~held)
+        fault = "vanishes in" if extent[column] < 1 else "overflows"
+        raise ValueError(
+            f"The square of the range of column {data.feature_names[column]!r}, {extent[column]:.3g}, {fault} float64, "
+            "and so would its variance. Rescale it first."
+        )
 
 
 def check_independent(data: Data, moments: RowMoments, sample_weight: Float64[np.ndarray, " N"]) -> None:

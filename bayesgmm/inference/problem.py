@@ -58,10 +58,12 @@ class Problem:
         self, most: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """At most so many standardised rows of positive weight, drawn without replacement, and their weights."""
-        index = np.flatnonzero(self.sample_weight > 0)
-        if index.size > most:
-            index = np.sort(rng.choice(index, most, replace=False))
-        return self.standardisation.forward(self.observed.rows[index]), self.sample_weight[index]
+        weight = self.sample_weight
+        n = int(np.count_nonzero(weight))
+        index = np.arange(n) if n <= most else np.sort(rng.choice(n, most, replace=False))
+        if n < len(weight):
+            index = np.flatnonzero(weight)[index]
+        return self.standardisation.forward(self.observed.rows[index]), weight[index]
 
     @cached_property
     def whitener(self) -> NDArray[np.float64]:

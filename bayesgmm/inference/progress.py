@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 Reporter = Callable[[str, int, int], None]
+EVERY = 10.0  # seconds between two lines, where there is no terminal to draw bars on
 
 
 @contextlib.contextmanager
@@ -27,15 +29,33 @@ def _bars() -> Iterator[Reporter]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     columns = (TextColumn("{task.description:>12}"), BarColumn(), MofNCompleteColumn(), *time_columns())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    console, is_time = Console(stderr=True), now_and_then()
+    with Progress(*columns, console=console) as bars:
         tasks = {}
 
         def report(phase: str, done: int, total: int) -> None:
             if phase not in tasks:
                 tasks[phase] = bars.add_task(phase, total=total)
             bars.update(tasks[phase], completed=done, total=total)
+            if not (console.is_terminal or console.is_jupyter) and is_time():
+                console.print(f"{phase}: {done} of {total}")
 
         yield report
+
+
+def now_and_then() -> Callable[[], bool]:
+    """A function that is true when :data:`EVERY` seconds are over since it was last."""
+    last = time.monotonic()
+
+    def is_time() -> bool:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < EVERY:
+            return False
+        last = now
+        return True
+
+    return is_time
 
 
 def time_columns() -> tuple[Any, ...]:

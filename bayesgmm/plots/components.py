@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from bayesgmm.plots.parameters import fitted, is_posterior, present
 from bayesgmm.plots.style import INK, MARK, colour, key, legend_below, new_axes, style
 
 MOST_FEATURES = 5
+LONGEST_LINE = 20  # characters of a name that fit beside an axis of the grid
 
 
 def components(
@@ -137,12 +139,17 @@ def _grid(result: Any, data: Data, chosen: list[int], shown, probability, title:
                     probability,
                     detail=n < 4,
                 )
-    _label_outside(axes, [data.feature_names[j] for j in chosen])
+    _label_outside(axes, [_wrapped(data.feature_names[j]) for j in chosen])
     axes[0, 0].figure.suptitle(title, x=0.01, ha="left", fontsize=11, color=INK)
     handles = [*_component_handles(result), *_mark_handles(result)]
     legend = axes[0, 1].legend(handles=handles, loc="upper left", bbox_to_anchor=(0.0, 1.0))
     legend.set_in_layout(False)  # a long line would widen its column, and there is room beside it
     return axes
+
+
+def _wrapped(name: str) -> str:
+    """A name in lines that fit beside an axis, broken at spaces and underscores."""
+    return textwrap.fill(name.replace("_", "_ "), LONGEST_LINE).replace("_ ", "_")
 
 
 def _label_outside(axes: np.ndarray, names: list[str]) -> None:

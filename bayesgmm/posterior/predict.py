@@ -21,6 +21,8 @@ from bayesgmm.random_state import as_seed
 from bayesgmm.row_blocks import Rows, make_rows
 
 MOST_CELLS = 4_000_000  # draws x components x rows held at once
+HOST_CELLS = 2**18  # the same on the host, where a processor's cache is to hold them
+PIECE_CELLS = 2**20  # of rows that are standardised and put in blocks at once
 
 
 class MixturePredictor:
@@ -37,20 +39,25 @@ class MixturePredictor:
     def _rows(self, x: Any) -> NDArray[np.float64]:
         data = self.observed if x is None else as_data(x)
         check_width(data, self.observed.feature_names)
-        return self.standardisation.forward(data.rows)
+        return data.rows
 
     def predict_proba(self, x: Any = None) -> NDArray[np.float64]:
         """Probability (N, K) of each component for each row, averaged over the draws."""
-        return membership_probabilities(self.draws, self._rows(x))
+        return membership_probabilities(self.draws, self._rows(x), self.standardisation)
 
     def predict(self, x: Any = None) -> NDArray[np.intp]:
         """The most probable component (N,) of each row."""
-        return _over_rows(self.draws, self._rows(x), most_probable, _most_probable).astype(np.intp)
+        rows = self._rows(x)
+        return _over_rows(self.draws, rows, most_probable, _most_probable, self.standardisation)
 
     def score_samples(self, x: Any = None) -> NDArray[np.float64]:
         """Log density (N,) of each row in the user's units, averaged over the draws."""
-        average = _over_rows(self.draws, self._rows(x), average_log_density, _average_log_density)
-        return average - self.standardisation.log_jacobian
+        rows = self._rows(x)
+        average = _over_rows(
+            self.draws, rows, average_log_density, _average_log_density, self.standardisation
+        )
+        average -= self.standardisation.log_jacobian
+        return average
 
     def score(self, x: Any = None, sample_weight: Any = None) -> float:
         """Mean log density of the rows, in nats."""
@@ -70,14 +77,18 @@ def pointwise_log_density(draws: Mixture, rows: NDArray[np.float64]) -> NDArray[
     return _over_rows(draws, rows, lambda log_density, _: log_density, _log_density)
 
 
-def membership_probabilities(draws: Mixture, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Responsibilities (N, K) of standardised rows averaged over the draws."""
-    return _over_rows(draws, rows, lambda _, r: r.mean(axis=0), _memberships).T
+def membership_probabilities(
+    draws: Mixture, rows: NDArray[np.float64], standardisation: Standardisation | None = None
+) -> NDArray[np.float64]:
+    """Responsibilities of rows averaged over the draws: (N, K). Without a standardisation rows are standard."""
+    return _over_rows(draws, rows, lambda _, r: r.mean(axis=0), _memberships, standardisation).T
 
 
-def classification_entropies(draws: Mixture, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+def classification_entropies(
+    draws: Mixture, rows: NDArray[np.float64], standardisation: Standardisation | None = None
+) -> NDArray[np.float64]:
     """Entropy (N,) of each row's responsibilities, in nats, averaged over the draws."""
-    return _over_rows(draws, rows, entropy, _entropy)
+    return _over_rows(draws, rows, entropy, _entropy, standardisation)
 
 
 def log_likelihoods(draws: Mixture, rows: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -90,20 +101,49 @@ def log_likelihoods(draws: Mixture, rows: NDArray[np.float64]) -> NDArray[np.flo
 
 
 def _over_rows(
-    draws: Any, rows: NDArray[np.float64], summary: Callable, compiled_summary: Callable
+    draws: Any,
+    rows: NDArray[np.float64],
+    summary: Callable,
+    compiled_summary: Callable,
+    standardisation: Standardisation | None = None,
 ) -> NDArray:
+    """What a summary makes of every row: (..., N)."""
+    structure, (s, k) = draws.structure, draws.log_weights.shape
     if are_few(draws, rows):
-        return summarised(draws, rows, summary)
-    s, k = draws.log_weights.shape
-    block = max(16, MOST_CELLS // (s * k))
-    natural = draws.natural()
-    padded = make_rows(rows, draws.structure, most=block)
-    return compiled_summary(draws.structure, natural, padded)[..., : len(rows)]
+        return in_pieces(
+            lambda part: summarised(draws, part, summary), rows, standardisation, HOST_CELLS // (s * k)
+        )
+    natural, most = draws.natural(), max(16, MOST_CELLS // (s * k))
+
+    def of(part: NDArray[np.float64]) -> Any:
+        return compiled_summary(structure, natural, make_rows(part, structure, most=most))
+
+    return in_pieces(of, rows, standardisation)
+
+
+def in_pieces(
+    of: Callable[[NDArray[np.float64]], Any],
+    rows: NDArray[np.float64],
+    standardisation: Standardisation | None = None,
+    size: int | None = None,
+) -> NDArray:
+    """What a function makes of rows (..., n) piece by piece: no temporary array is as large as many rows."""
+    n, d = rows.shape
+    size = min(n, max(1, PIECE_CELLS // d if size is None else size))
+    for first in range(0, n, size):
+        # The last piece begins earlier than it need: what was compiled for the others serves it too.
+        begin = min(first, n - size)
+        part = rows[begin : begin + size]
+        found = np.asarray(of(part if standardisation is None else standardisation.forward(part)))
+        if first == 0:
+            out = np.empty((*found.shape[:-1], n), found.dtype)
+        out[..., first : begin + size] = found[..., first - begin : size]
+    return out
 
 
 def most_probable(_: Array, responsibilities: Float[Array, "s k n"]) -> Int[Array, " n"]:
     """The component of largest average responsibility."""
-    return responsibilities.mean(axis=0).argmax(axis=0)
+    return responsibilities.mean(axis=0).argmax(axis=0).astype(np.intp)
 
 
 def average_log_density(log_density: Float[Array, "s n"], _: Array) -> Float[Array, " n"]:

@@ -142,9 +142,12 @@ class VariationalPosterior(Posterior):
         return self._predictive(x)[1].argmax(axis=0)
 
     def _predictive(self, x: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        rows = self._rows(x)
-        density, probabilities = _predictive(self.factors, make_rows(rows, self.model.structure))
-        return density[: len(rows)], probabilities[:, : len(rows)]
+        def of(part: NDArray[np.float64]) -> NDArray[np.float64]:
+            density, probabilities = _predictive(self.factors, make_rows(part, self.model.structure))
+            return np.concatenate([density[None], probabilities])
+
+        found = in_pieces(of, self._rows(x), self.standardisation)
+        return found[0], found[1:]
 
     @property
     def n_clusters(self):

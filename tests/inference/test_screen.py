@@ -196,14 +196,15 @@ def test_moves_leave_a_trap_that_em_cannot():
     rows = make_rows(problem.rows, problem.model.structure, problem.sample_weight)
     settings = em_settings(EM(), problem)
     start = mixtures_from_labels(problem.model.structure, problem.rows, problem.sample_weight, [trap], 3)
-    state, history = climb.climb(
-        start.structure, rows, start, None, settings, [slice(0, 1)], anything, lambda *_: None
-    )
+    told = []
+    climber = climb.Climber(start.structure, None, settings, anything, lambda *event: told.append(event))
+    state, history = climber.climb(rows, start)
     best = bg.fit(x, problem.model, start=labels).log_likelihood + problem.log_jacobian
     assert state.objective[0] < best - 50
     ended, histories = moves.with_moves(
-        state, history, rows, problem.rows, None, settings, anything, 2, np.random.default_rng(0)
+        climber, state, history, rows, problem.rows, 2, np.random.default_rng(0)
     )
+    assert ("EM, moves", 2, 2) in told
     assert ended.objective.max() == pytest.approx(best, abs=1e-4)
     assert len(histories) == ended.objective.size
 

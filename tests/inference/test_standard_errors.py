@@ -11,6 +11,7 @@ from compilations import count_compilations
 
 import bayesgmm as bg
 from bayesgmm import models
+from bayesgmm.inference.em.standard_errors import MODEL
 
 TIGHT = bg.EM(n_init=3, tol=1e-14)
 X = bg.load_dataset("faithful").to_numpy()
@@ -98,7 +99,7 @@ def test_one_component_has_its_closed_form(structure):
     assert found.covariances == pytest.approx(entries, rel=1e-6)
     root = np.sqrt(variance / (2 * n * (d if structure == "spherical" else 1)))
     assert found.sds[0] == pytest.approx(root, rel=1e-6)
-    assert found.notes == ()
+    assert found.notes == (MODEL,)
 
 
 @pytest.mark.parametrize("structure", EVERY)

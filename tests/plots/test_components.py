@@ -1,5 +1,8 @@
 """The mixture over the data: what is drawn is the fit."""
 
+import dataclasses
+import itertools
+
 import matplotlib
 import numpy as np
 import pytest
@@ -127,3 +130,17 @@ def test_given_axes_and_rows_are_used_and_settings_left_alone():
         plots.components(em("penguins"), ax=ax)
     with pytest.raises(ValueError, match="2 features of the fit"):
         plots.components(em("faithful"), np.ones((5, 3)))
+
+
+def test_long_names_do_not_run_into_each_other():
+    names = ["alcohol of the wine by volume", "od280_od315_of_diluted_wines", "total_phenols_in_the_wine"]
+    x = bg.as_data(np.random.default_rng(0).normal(size=(40, 3)))
+    fit = bg.fit(dataclasses.replace(x, feature_names=tuple(names)), models.finite_mixture(1), random_state=0)
+    axes = plots.components(fit)
+    assert [ax.get_xlabel().replace("_\n", "_").replace("\n", " ") for ax in axes[-1]] == names
+    figure = axes[0, 0].figure
+    figure.draw_without_rendering()
+    lower, upper = (axes[i, 0].yaxis.label.get_window_extent() for i in (2, 1))
+    assert lower.y1 < upper.y0
+    along = [ax.xaxis.label.get_window_extent() for ax in axes[-1]]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(along))

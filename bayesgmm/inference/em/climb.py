@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -42,58 +42,77 @@ MOST_GROUPS = 2  # that climb at once
 _advance_in_float64 = in_float64(advance)
 
 
-def climb(
-    structure: Structure,
-    rows: Rows,
-    start: Mixture | Climb,
-    prior: FiniteMixture | None,
-    settings: Settings,
-    races: Sequence[slice],
-    sound: Callable[[Mixture], NDArray[np.bool_]],
-    tell: Callable[[str, int, int], None],
-    margin: float = 0.0,
-    floor: float = -np.inf,
-) -> tuple[Climb, list[list[float]]]:
-    """Run every column to its end.
+class Climber(NamedTuple):
+    """How columns climb.
 
-    Parameters
+    Attributes
     ----------
-    start : mixtures (C, K, ...), on the host, standardised; or states to go on from
-    races : columns of each model; within one, a start that cannot overtake the leader is retired
+    structure : of the covariances
+    prior : in standardised units, where the posterior is climbed
+    settings : until when
     sound : whether mixtures are free of spikes; only a sound leader retires others
-    margin : nats by which a column must be behind, beyond what it may still gain, to be retired
-    floor : objective below which no start is of use
-
-    Returns
-    -------
-    The final state on the host, and the objective at every step of every column. Raises ``Stopped`` where Ctrl-C ends
-    the climb and there is something to show.
+    tell : called with ("EM", columns at rest, columns) as they go
     """
-    if isinstance(start, Mixture):
-        start = initial(start, structure.features(np.zeros((start.n_features, 1))).shape[0])
-    slots = start.mixture.n_components
-    size = TOGETHER if rows.weights.size <= FEW_ROWS and slots <= FEW_SLOTS else 1
-    work = int(rows.used) * rows.weights.shape[1] * slots
-    most = settings.chunk if start.objective.size == 1 else min(LOOK, settings.chunk)
-    settings = settings._replace(chunk=np.asarray(np.clip(CHUNK_WORK // (work * size), 4, most)))
-    with jax.enable_x64(True):  # on the device once, not once a chunk, and without a copy
-        rows = jax.device_put(rows)
-    climbing = _Climbing(start, functools.partial(_run_group, structure, rows, prior, size), size)
-    immune = np.zeros(start.objective.size, bool)
-    try:
-        while (running := _running(climbing.state, races, sound, immune, floor)).size:
-            climbing.go_on(running, settings)
-            for race in races:
-                _retire(climbing.state, race, sound, margin, floor, immune[race], int(settings.trial))
-            status = climbing.state.status
-            tell("EM", int(np.sum(status != RUNNING)), status.size)
-    except KeyboardInterrupt:
-        state = climbing.state
-        if not np.any(np.isfinite(state.objective)) and not np.any(state.changes):
-            raise  # starts that have climbed nothing, nor a sample, are nothing to show
-        climbing.land(best(climbing.state, sound), settings)
-        raise Stopped(interrupted(climbing.state), climbing.history) from None
-    return climbing.state, climbing.history
+
+    structure: Structure
+    prior: FiniteMixture | None
+    settings: Settings
+    sound: Callable[[Mixture], NDArray[np.bool_]]
+    tell: Callable[[str, int, int], None]
+
+    def with_settings(self, **changes: Any) -> Climber:
+        """The same with some settings changed."""
+        changed = {name: np.asarray(value) for name, value in changes.items()}
+        return self._replace(settings=self.settings._replace(**changed))
+
+    def climb(
+        self,
+        rows: Rows,
+        start: Mixture | Climb,
+        races: Sequence[slice] = (slice(None),),
+        margin: float = 0.0,
+        floor: float = -np.inf,
+    ) -> tuple[Climb, list[list[float]]]:
+        """Run every column to its end.
+
+        Parameters
+        ----------
+        start : mixtures (C, K, ...), on the host, standardised; or states to go on from
+        races : columns of each model; within one, a start that cannot overtake the leader is retired
+        margin : nats by which a column must be behind, beyond what it may still gain, to be retired
+        floor : objective below which no start is of use
+
+        Returns
+        -------
+        The final state on the host, and the objective at every step of every column. Raises ``Stopped`` where Ctrl-C
+        ends the climb and there is something to show.
+        """
+        structure, sound = self.structure, self.sound
+        if isinstance(start, Mixture):
+            start = initial(start, structure.features(np.zeros((start.n_features, 1))).shape[0])
+        slots = start.mixture.n_components
+        size = TOGETHER if rows.weights.size <= FEW_ROWS and slots <= FEW_SLOTS else 1
+        work = int(rows.used) * rows.weights.shape[1] * slots
+        most = self.settings.chunk if start.objective.size == 1 else min(LOOK, self.settings.chunk)
+        settings = self.settings._replace(chunk=np.asarray(np.clip(CHUNK_WORK // (work * size), 4, most)))
+        with jax.enable_x64(True):  # on the device once, not once a chunk, and without a copy
+            rows = jax.device_put(rows)
+        climbing = _Climbing(start, functools.partial(_run_group, structure, rows, self.prior, size), size)
+        immune = np.zeros(start.objective.size, bool)
+        try:
+            while (running := _running(climbing.state, races, sound, immune, floor)).size:
+                climbing.go_on(running, settings)
+                for race in races:
+                    _retire(climbing.state, race, sound, margin, floor, immune[race], int(settings.trial))
+                status = climbing.state.status
+                self.tell("EM", int(np.sum(status != RUNNING)), status.size)
+        except KeyboardInterrupt:
+            state = climbing.state
+            if not np.any(np.isfinite(state.objective)) and not np.any(state.changes):
+                raise  # starts that have climbed nothing, nor a sample, are nothing to show
+            climbing.land(best(state, sound), settings)
+            raise Stopped(interrupted(climbing.state), climbing.history) from None
+        return climbing.state, climbing.history
 
 
 class Stopped(KeyboardInterrupt):

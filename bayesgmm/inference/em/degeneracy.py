@@ -88,8 +88,8 @@ def degeneracy_warnings(mixture: Mixture, problem: Problem, floor: NDArray[np.fl
     if thin.size:
         out.append(
             f"component {_listed(thin)} is a spike: its standard deviation is below 1e-3 of the data's, "
-            "so the likelihood is unbounded there and means nothing. Use fewer components, or "
-            "EM(objective='posterior')."
+            "and the likelihood, which grows as such a component shrinks, means nothing there. Use fewer components, "
+            "or EM(objective='posterior')."
         )
     few = np.setdiff1d(starved(mixture, problem), thin)
     if few.size:

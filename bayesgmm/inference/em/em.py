@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.inference import start as starting
-from bayesgmm.inference.em.climb import Stopped, climb, columns_of, is_interrupted
+from bayesgmm.inference.em.climb import Climber, Stopped, columns_of, is_interrupted
 from bayesgmm.inference.em.degeneracy import degeneracy_warnings, floor_of, without_spikes
 from bayesgmm.inference.em.moves import with_moves
 from bayesgmm.inference.em.result import EMResult, Status
@@ -132,16 +132,17 @@ def _fit(problem: Problem, models: list[FiniteMixture], engine: EM) -> list[tupl
     def sound(mixtures: Mixture) -> NDArray[np.bool_]:
         return without_spikes(mixtures, problem, settings.regularisation)
 
+    climber = Climber(structure, prior, settings, sound, problem.tell)
     affine = problem.standardisation.shift, problem.standardisation.scale
     rows = make_rows(problem.observed.rows, structure, problem.sample_weight, affine=affine, spread=True)
     small = _is_small(problem, models[-1])
-    race_on = settings if small else settings._replace(trial=np.asarray(SEASONED))
     try:
-        starts = [_starts(problem, model, slots, engine, rows, prior, settings, sound) for model in models]
+        starts = [_starts(problem, model, slots, engine, rows, climber) for model in models]
         bounds = [int(b) for b in np.cumsum([0, *(start.objective.size for start in starts)])]
         races = [slice(a, b) for a, b in itertools.pairwise(bounds)]
         start = jax.tree.map(lambda *leaves: np.concatenate(leaves), *starts)
-        final, history = climb(structure, rows, start, prior, race_on, races, sound, problem.tell)
+        seasoned = climber if small else climber.with_settings(trial=SEASONED)
+        final, history = seasoned.climb(rows, start, races)
     except Stopped as stopped:
         if len(models) > 1:
             raise
@@ -149,7 +150,7 @@ def _fit(problem: Problem, models: list[FiniteMixture], engine: EM) -> list[tupl
     ends = [(columns_of(final, race), history[race]) for race in races]
     if problem.start is None and small and not is_interrupted(final):
         ends = [
-            with_moves(*end, rows, problem.rows, prior, settings, sound, engine.moves, _rng(problem, model))
+            with_moves(climber, *end, rows, problem.rows, engine.moves, _rng(problem, model))
             for end, model in zip(ends, models, strict=True)
         ]
     seconds = time.perf_counter() - began
@@ -160,7 +161,7 @@ def _fit(problem: Problem, models: list[FiniteMixture], engine: EM) -> list[tupl
 
 
 def _starts(
-    problem: Problem, model: FiniteMixture, slots: int, engine: EM, rows: Rows, prior, settings, sound
+    problem: Problem, model: FiniteMixture, slots: int, engine: EM, rows: Rows, climber: Climber
 ) -> Climb:
     """Where columns (C, slots) start, in standardised units."""
     d = problem.observed.n_features
@@ -175,7 +176,7 @@ def _starts(
     start = starting.mixtures_from_labels(model.structure, *few, labels, slots)
     if small or model.n_components == 1:
         return initial(start, n_statistics)
-    return screened(problem, model, start, sample, rows, prior, settings, sound, engine.moves, rng)
+    return screened(model, start, sample, rows, climber, engine.moves, rng)
 
 
 def _is_small(problem: Problem, model: FiniteMixture) -> bool:

@@ -8,18 +8,16 @@ a batch, and the best of them is the next place to move from, until rounds bring
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.covariances import Structure
-from bayesgmm.inference.em.climb import best, climb, columns_of, interrupted
-from bayesgmm.inference.em.steps import Climb, Settings
+from bayesgmm.inference.em.climb import Climber, best, columns_of, interrupted
+from bayesgmm.inference.em.steps import Climb
 from bayesgmm.inference.start import mixtures_from_responsibilities
 from bayesgmm.mixture import Mixture
-from bayesgmm.models import FiniteMixture
 from bayesgmm.posterior.few_rows import summarised
 from bayesgmm.row_blocks import Rows
 
@@ -34,13 +32,11 @@ APART = 0.8  # standard deviations by which the halves of a split are moved, eac
 
 
 def with_moves(
+    climber: Climber,
     state: Climb,
     history: list[list[float]],
     rows: Rows,
     sample: NDArray[np.float64],
-    prior: FiniteMixture | None,
-    settings: Settings,
-    sound: Callable[[Mixture], NDArray[np.bool_]],
     patience: int,
     rng: np.random.Generator,
 ) -> tuple[Climb, list[list[float]]]:
@@ -51,7 +47,7 @@ def with_moves(
     sample : (n, D), standardised rows by which it is judged which components overlap
     patience : rounds in a row that may bring nothing
     """
-    failures = 0
+    failures, quiet, sound = 0, climber._replace(tell=lambda *_: None), climber.sound
     try:
         while failures < patience:
             here = best(state, sound)
@@ -64,15 +60,13 @@ def with_moves(
             start = jax.tree.map(
                 lambda one, more: np.concatenate([one[None], more]), mixture, near.candidates()
             )
-            race = [slice(0, start.means.shape[0])]
-            climbed, steps = climb(
-                mixture.structure, rows, start, prior, settings, race, sound, lambda *_: None, floor=needed
-            )
+            climbed, steps = quiet.climb(rows, start, floor=needed)
             there = best(climbed, sound)
             failures += 1
             if climbed.objective[there] > needed:
                 new = columns_of(climbed, np.array([there]))
                 state, history, failures = _joined(state, new), [*history, steps[there]], 0
+            climber.tell("EM, moves", failures, patience)
     except KeyboardInterrupt:
         return interrupted(state), history
     return state, history

@@ -150,7 +150,7 @@ class EMResult(MixturePredictor):
     @cached_property
     def icl(self) -> float:
         """Integrated completed likelihood (Biernacki et al. 2000), smaller is better."""
-        entropies = classification_entropies(self.draws, self._rows(None))
+        entropies = classification_entropies(self.draws, self.observed.rows, self.standardisation)
         return information.icl_of_entropy(self.bic, float(entropies @ self.sample_weight))
 
     def standard_errors(self) -> StandardErrors:

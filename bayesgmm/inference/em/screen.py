@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from bayesgmm.covariances import Structure
 from bayesgmm.inference.em.climb import (
+    Climber,
     Stopped,
     best,
-    climb,
     columns_of,
     interrupted,
     is_interrupted,
@@ -27,8 +27,7 @@ from bayesgmm.inference.em.climb import (
 )
 from bayesgmm.inference.em.degeneracy import distinct_covariances
 from bayesgmm.inference.em.moves import with_moves
-from bayesgmm.inference.em.steps import RETIRED, Climb, Settings, initial, resumed
-from bayesgmm.inference.problem import Problem
+from bayesgmm.inference.em.steps import RETIRED, Climb, initial, resumed
 from bayesgmm.inference.start import enough_rows
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
@@ -49,14 +48,11 @@ Sound = Callable[[Mixture], NDArray[np.bool_]]
 
 
 def screened(
-    problem: Problem,
     model: FiniteMixture,
     start: Mixture,
     sample: tuple[NDArray[np.float64], NDArray[np.float64]],
     rows: Rows,
-    prior: FiniteMixture | None,
-    settings: Settings,
-    sound: Sound,
+    climber: Climber,
     patience: int,
     rng: np.random.Generator,
 ) -> Climb:
@@ -71,26 +67,22 @@ def screened(
     Raises ``Stopped`` on Ctrl-C: the best start by then, evaluated on all rows.
     """
     try:
-        return _screened(problem, model, start, sample, rows, prior, settings, sound, patience, rng)
+        return _screened(model, start, sample, rows, climber, patience, rng)
     except Stopped as stopped:
-        leader = columns_of(stopped.state, np.array([best(stopped.state, sound)]))
-        once, race = settings._replace(max_steps=np.asarray(0)), [slice(None)]
-        state, history = climb(
-            model.structure, rows, leader.mixture, prior, once, race, sound, lambda *_: None
-        )
+        leader = columns_of(stopped.state, np.array([best(stopped.state, climber.sound)]))
+        state, history = climber.with_settings(max_steps=0).climb(rows, leader.mixture)
         raise Stopped(interrupted(state), history) from None
 
 
-def _screened(problem, model, start, sample, rows, prior, settings, sound, patience, rng) -> Climb:
+def _screened(model, start, sample, rows, climber, patience, rng) -> Climb:
     """:func:`screened`, Ctrl-C aside."""
-    judge = _Judge(model.structure, *sample, sound)
-    level = _Level(model, prior, settings, sound)
+    judge = _Judge(model.structure, *sample, climber.sound)
+    level = _Level(model, climber._replace(tell=lambda _, *done: climber.tell("EM, sample", *done)))
     first = make_rows(sample[0], model.structure, sample[1], dtype="float32", most=NARROW, spread=True)
     state = level.climb_sample(start, sample, first, rows, judge)
     dear = len(sample[0]) * judge.features.shape[0] * start.n_components
     patience = min(patience, MOVES_WORK // dear)
-    loose = _loosened(settings, first)
-    state, _ = with_moves(state, [], first, sample[0], prior, loose, sound, patience, rng)
+    state, _ = with_moves(_loosened(climber, first), state, [], first, sample[0], patience, rng)
     if is_interrupted(state):
         raise Stopped(state, [])
     kept, before = judge.kept(state, first), first
@@ -98,7 +90,6 @@ def _screened(problem, model, start, sample, rows, prior, settings, sound, patie
         part = first_blocks(model.structure, rows, used)
         state = level.climb(level.resumed(columns_of(state, kept), before, part), part)
         kept, before = judge.kept(state, part), part
-        problem.tell("EM", 0, kept.size)
     return level.resumed(columns_of(state, kept), before, rows)
 
 
@@ -117,18 +108,12 @@ class _Level(NamedTuple):
     """How starts climb a part of the rows."""
 
     model: FiniteMixture
-    prior: FiniteMixture | None
-    settings: Settings
-    sound: Sound
+    climber: Climber
 
     def climb(self, start: Mixture | Climb, rows: Rows) -> Climb:
         """Until little is left to gain, against what so few rows can tell."""
-        loose = _loosened(self.settings, rows)
         margin = float(rows.total_weight) * 0.05  # no start within noise of the leader is lost on the way
-        n = (start if isinstance(start, Mixture) else start.mixture).means.shape[0]
-        structure, nobody = self.model.structure, lambda *_: None
-        state, _ = climb(structure, rows, start, self.prior, loose, [slice(0, n)], self.sound, nobody, margin)
-        return state
+        return _loosened(self.climber, rows).climb(rows, start, margin=margin)[0]
 
     def resumed(self, state: Climb, before: Rows, rows: Rows) -> Climb:
         """Columns that climbed some rows, to go on with others."""
@@ -171,15 +156,14 @@ class _Level(NamedTuple):
     def _doubtful(self, state: Climb, rows: Rows) -> NDArray[np.bool_]:
         """Columns that single precision may have misjudged: ill-conditioned, and not hopeless all the same."""
         trusted = _condition(state.mixture) < CONDITION
-        fit = trusted & np.isfinite(state.objective) & self.sound(state.mixture)
+        fit = trusted & np.isfinite(state.objective) & self.climber.sound(state.mixture)
         leader = np.max(np.where(fit, state.objective, -np.inf))
         behind = state.objective + MISJUDGED * float(rows.total_weight) < leader
         return ~trusted & ~((state.status == RETIRED) & behind)
 
 
-def _loosened(settings: Settings, rows: Rows) -> Settings:
-    tol = np.maximum(settings.tol, ENOUGH / _count(rows))
-    return settings._replace(tol=tol, trial=np.asarray(TRIAL))
+def _loosened(climber: Climber, rows: Rows) -> Climber:
+    return climber.with_settings(tol=max(float(climber.settings.tol), ENOUGH / _count(rows)), trial=TRIAL)
 
 
 def _count(rows: Rows) -> int:

@@ -15,6 +15,7 @@ from bayesgmm.tables import component_table
 
 MOST_PARAMETERS = 3000  # beyond it the information matrix, and the passes that fill it, get out of hand
 DISTANT = (0.1, 1.0)  # standard errors from the maximum: noted above the first, refused above the second
+MODEL = "they take the model for true; bayesgmm.bootstrap(fit, kind='nonparametric') does not."
 FLAT = 1e-10  # least eigenvalue of the information, scaled to a unit diagonal, that counts as positive
 
 
@@ -109,7 +110,7 @@ def information_errors(fit: Any) -> StandardErrors:
     factor = information.reported.T @ root
     kind = "posterior" if fit.log_posterior is not None else "likelihood"
     return StandardErrors.of_covariance(
-        fit, factor @ factor.T, f"observed information of the {kind}", (*fit.degeneracies, *notes)
+        fit, factor @ factor.T, f"observed information of the {kind}", (*fit.degeneracies, *notes, MODEL)
     )
 
 
@@ -124,7 +125,7 @@ def _refuse_degenerate(fit: Any) -> None:
     if thin.size:
         raise ValueError(
             f"Expected a fit without spikes; component {thin[0]} has a standard deviation below 1e-3 of the data's, "
-            "where the likelihood is unbounded and its curvature means nothing. Fit fewer components, or use "
+            "where the likelihood grows as it shrinks, and its curvature means nothing. Fit fewer components, or use "
             "EM(objective='posterior')."
         )
 
