@@ -152,6 +152,10 @@ def test_intervals_are_quantiles_in_the_shapes_of_the_fit():
     assert ends.means[0] == pytest.approx(np.quantile(found.means, 0.05, axis=0))
     assert np.all(ends.means[0] < em.means)
     assert np.all(em.means < ends.means[1])
+    np.testing.assert_allclose(ends.sds[0, 0], np.sqrt(np.diagonal(ends.covariances[0, 0])))
+    head, _, _, first, *_ = repr(ends).splitlines()
+    assert "90 % percentile intervals of 2 full components fitted to" in head
+    assert first.split()[1:4] == [f"{ends.weights[0, 0]:.4f}", "to", f"{ends.weights[1, 0]:.4f}"]
     found.intervals(0.95)
     with pytest.raises(ValueError, match="at least 200 refits for 99 % intervals; got 40"):
         found.intervals(0.99)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bayesgmm.data import Data, Standardisation
 from bayesgmm.inference.em.degeneracy import floor_of, without_spikes
 from bayesgmm.inference.em.em import em_settings
+from bayesgmm.inference.em.intervals import Intervals
 from bayesgmm.inference.em.refits import refit_many
 from bayesgmm.inference.em.resampling import check_kind, data_sets
 from bayesgmm.inference.em.result import EMResult
@@ -25,14 +26,6 @@ from bayesgmm.models import FiniteMixture
 from bayesgmm.posterior.predict import MixturePredictor
 from bayesgmm.posterior.relabel import contingency_tables, match
 from bayesgmm.random_state import as_seed
-
-
-class Intervals(NamedTuple):
-    """Lower and upper ends on a leading axis of 2, in the shapes of a fit's parameters and units of the user."""
-
-    weights: Float64[np.ndarray, "2 K"]
-    means: Float64[np.ndarray, "2 K D"]
-    covariances: NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -141,7 +134,8 @@ class Bootstrap(MixturePredictor):
                 f"got {self.n_draws}. Raise n_draws."
             )
         parameters = (self.weights, self.means, self.covariances)
-        return Intervals(*(np.quantile(draws, [tail, 1 - tail], axis=0) for draws in parameters))
+        ends = (np.quantile(draws, [tail, 1 - tail], axis=0) for draws in parameters)
+        return Intervals(self.fit, *ends, float(probability), self.source)
 
     def __repr__(self) -> str:
         if self.n_draws > 1:
