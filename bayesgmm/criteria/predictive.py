@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bayesgmm.criteria.exact_loo import refit_bad_rows
+from bayesgmm.posterior.psis_loo import psis_loo
 
 if TYPE_CHECKING:
     from bayesgmm.posterior.posterior import Posterior
@@ -35,16 +35,12 @@ def loo(
     With ``refit`` rows of high k-hat (``above``), at most so many, are scored exactly by sampling the posterior without
     them; their k-hat is then 0. See ``bayesgmm.criteria.exact_loo.refit_bad_rows``.
     """
-    import arviz_stats
-
     if not hasattr(posterior, "data"):
         raise TypeError(
             f"Expected a posterior with draws; got {type(posterior).__name__}. A fit by EM has "
             "bayesgmm.cross_validate."
         )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about high k-hat: said in words where it can be seen
-        elpd = arviz_stats.loo(posterior.data, pointwise=True)
+    elpd = psis_loo(posterior.data)
     if not refit:
         return elpd
     return refit_bad_rows(

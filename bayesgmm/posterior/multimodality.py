@@ -7,12 +7,13 @@ the posterior's mass, but it does not depend on how the chains began.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bayesgmm.posterior.psis_loo import psis_loo
 
 ALIKE = 1.0  # standard deviations by which the means of two chains of one mode may differ, in any invariant
 ERRORS = 2.0  # and of their difference's Monte Carlo error, which is large where chains are short or slow
@@ -76,7 +77,6 @@ def mode_table(posterior: Any, invariants: Mapping[str, NDArray]) -> Any:
 def _left_out(tree: Any, chains: NDArray[np.intp]) -> NDArray[np.float64]:
     """Log density (N,) of each row given the others, from some of the chains, by PSIS where that is possible."""
     import arviz_base
-    import arviz_stats
 
     values = tree["log_likelihood"]["x"].values[chains]
     flat = values.reshape(-1, values.shape[2])
@@ -85,12 +85,10 @@ def _left_out(tree: Any, chains: NDArray[np.intp]) -> NDArray[np.float64]:
         return plain
     dummy = {"weights": np.zeros(values.shape[:2])}
     part = arviz_base.from_dict({"posterior": dummy, "log_likelihood": {"x": values}})
-    with warnings.catch_warnings():  # of influential rows: a rough left-out density serves here
-        warnings.simplefilter("ignore")
-        try:
-            return np.asarray(arviz_stats.loo(part, pointwise=True).elpd_i, float).ravel()
-        except ValueError:  # a chain that stood still for long: a row's largest weights are all one draw's
-            return plain
+    try:
+        return np.asarray(psis_loo(part).elpd_i, float).ravel()
+    except ValueError:  # a chain that stood still for long: a row's largest weights are all one draw's
+        return plain
 
 
 def _laplace(notes: Any, groups: list[NDArray[np.intp]]) -> NDArray[np.float64]:

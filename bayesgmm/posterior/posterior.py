@@ -18,6 +18,7 @@ from bayesgmm.posterior.diagnostics import Diagnostics, diagnose, invariant_quan
 from bayesgmm.posterior.multimodality import mode_table
 from bayesgmm.posterior.predict import MixturePredictor
 from bayesgmm.posterior.predictive import with_posterior_predictive, with_prior
+from bayesgmm.posterior.psis_loo import psis_loo
 from bayesgmm.posterior.relabel import with_components_permuted
 from bayesgmm.posterior.stephens import stephens_order
 
@@ -156,9 +157,7 @@ class Posterior(MixturePredictor):
 
     def loo(self) -> Any:
         """Leave-one-out expected log density by Pareto-smoothed importance sampling (Vehtari et al. 2017)."""
-        import arviz_stats
-
-        return arviz_stats.loo(self.data, pointwise=True)
+        return psis_loo(self.data)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write it to one netCDF file, which :func:`bayesgmm.load` reads back."""

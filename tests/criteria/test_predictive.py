@@ -71,6 +71,13 @@ def test_loo_is_arvizs_and_a_direct_computation(name):
     assert found.elpd == pytest.approx(ARVIZ_0_23[name][0], abs=3e-3)
 
 
+def test_draws_that_stood_still_are_refused_in_words():
+    values = np.tile(np.random.default_rng(0).standard_normal(5), (4, 100, 1))
+    tree = arviz_base.from_dict({"posterior": {"t": np.zeros((4, 100))}, "log_likelihood": {"x": values}})
+    with pytest.raises(ValueError, match="it stood still, or made too few draws"):
+        predictive.loo(SimpleNamespace(data=tree))
+
+
 def test_differences_have_a_standard_error(full, diag):
     a, b = predictive.loo(full), predictive.loo(diag)
     rowwise = exact_loo("full", full.model.components, full.observed.rows) - exact_loo(
