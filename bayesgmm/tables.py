@@ -32,14 +32,19 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in (header, rule, *rows))
 
 
-def number(value: float, digits: int = 4) -> str:
-    """A number to so many significant digits, without an exponent where it can be helped."""
+def number(value: float, digits: int = 4, least: int = 0) -> str:
+    """A number to so many significant digits, or decimals if that is more, without an exponent if it can be helped."""
     if value is None or not np.isfinite(value):
         return "-"
     if value == 0 or 1e-3 <= abs(value) < 1e6:
-        decimals = max(0, digits - 1 - int(np.floor(np.log10(abs(value))))) if value else 0
+        decimals = max(least, _decimals(abs(value), digits) if value else 0)
         return f"{value:.{min(decimals, 6)}f}"
     return f"{value:.{digits - 1}e}"
+
+
+def _decimals(scale: float, digits: int) -> int:
+    """Decimals that show a positive number to so many significant digits."""
+    return max(0, digits - 1 - int(np.floor(np.log10(scale))))
 
 
 def component_table(
@@ -62,7 +67,7 @@ def component_table(
     dense = np.asarray(result.model.structure.dense(result.covariances, k, d))
     sds = np.sqrt(np.diagonal(dense, axis1=1, axis2=2))
     weights = with_error(result.weights, weight_sd)
-    means = np.reshape(with_error(result.means.ravel(), mean_sd), (k, d))
+    means = np.reshape(with_error(result.means.ravel(), mean_sd, sds.ravel()), (k, d))
     deviations = np.reshape(with_error(sds.ravel(), sd_sd), (k, d))
     shown = telling_features(result.means, sds)
     header = ["component", "weight", *(f"{what} {names[i]}" for what in ("mean", "sd") for i in shown)]
@@ -83,8 +88,21 @@ def telling_features(means: Any, sds: Any) -> NDArray[np.intp]:
     return np.sort(np.argsort(-apart, kind="stable")[:MOST_FEATURES])
 
 
-def with_error(values: Any, errors: Any = None) -> list[str]:
-    """Numbers as text, each with its error to two digits in brackets if errors are given."""
-    if errors is None:
+def with_error(values: Any, errors: Any = None, scales: Any = None) -> list[str]:
+    """Numbers as text; if errors are given, each in brackets to two digits, the number to its last one.
+
+    Without errors numbers have four digits, and decimals enough for three of ``scales``, where these are given.
+    """
+    if errors is not None:
+        return [_with_error(v, e) for v, e in zip(values, np.ravel(errors), strict=True)]
+    if scales is None:
         return [number(v) for v in values]
-    return [f"{number(v)} ({number(e, 2)})" for v, e in zip(values, np.ravel(errors), strict=True)]
+    least = [_decimals(s, 3) if np.isfinite(s) and s > 0 else 0 for s in scales]
+    return [number(v, least=decimals) for v, decimals in zip(values, least, strict=True)]
+
+
+def _with_error(value: float, error: float) -> str:
+    if np.isfinite(value) and abs(value) < 1e7 and 1e-7 < error < 1e7:
+        decimals = _decimals(error, 2)
+        return f"{value:.{decimals}f} ({error:.{decimals}f})"
+    return f"{number(value)} ({number(error, 2)})"

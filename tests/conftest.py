@@ -27,8 +27,30 @@ hypothesis.settings.register_profile("bayesgmm", deadline=None, derandomize=True
 hypothesis.settings.register_profile("search", deadline=None, max_examples=1000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "bayesgmm"))
 
+# Files are handed out whole: a long one that began last would run alone, when all other workers have ended.
+LONGEST = (
+    "test_readme",
+    "test_geweke",
+    "test_gibbs",
+    "test_hmc",
+    "test_calibration",
+    "test_evidence",
+    "test_cli",
+)
+
 CASES = Path(__file__).parent / "cases"
 MANY_MAPS = 15_000  # a compiled program holds a few; the largest test files add some 10 000
+
+
+def pytest_configure(config):
+    """Let files begin in the order below, not those of most tests first."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first."""
+    items.sort(key=lambda item: item.path.stem not in LONGEST)
 
 
 @pytest.fixture(scope="session")

@@ -133,6 +133,25 @@ def test_select_prints_every_format():
     assert f"{found[1]['bic']:.2f}" in table and f"{found[1]['bic']:.2f}" in markdown
 
 
+def test_select_goes_on_from_a_checkpoint(tmp_path):
+    folder = tmp_path / "fits"
+    first = run("select", "faithful", *SMALL, "--checkpoint", folder)
+    assert first.exit_code == 0 and any(folder.iterdir())
+    assert run("select", "faithful", *SMALL, "--checkpoint", folder).stdout == first.stdout
+
+
+def test_an_interrupted_fit_is_told_kept_and_exits_with_130(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bayesgmm.inference.problem.Problem.tell", stop)
+    path = tmp_path / "fit.nc"
+    done = run("fit", "faithful", "-k", 3, "--out", path)
+    assert done.exit_code == 130, done.output
+    assert "interrupted: the best state until then is kept" in done.stdout
+    assert bg.load(path).status.name == "INTERRUPTED"
+
+
 @pytest.mark.slow
 def test_compare_does_the_whole_job(tmp_path):
     report = tmp_path / "out.html"

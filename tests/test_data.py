@@ -517,6 +517,7 @@ def test_check_width_compares_number_names_and_order():
         ),
         (as_data([3.6, 79.0]), r"got 1 \(x0\)\. A single row must have two dimensions"),
         (as_data("faithful", columns=[1, 0]), r"order of the fit.*columns=\['eruptions', 'waiting'\]"),
+        (as_data(FRAME, columns=["a"]), r"Missing: eruptions, waiting\. Not in the fit: a\."),
         (as_data(FRAME, columns=["a", "b"]), r"missing eruptions, waiting, got a, b instead"),
     ]:
         with pytest.raises(ValueError, match=message):
@@ -549,6 +550,9 @@ def test_sample_weight():
         ([1, 1, np.nan], ValueError, r"got nan at row 2"),
         ([np.inf, 1, 1], ValueError, r"got inf at row 0"),
         ([0, 0, 0], ValueError, r"zeros only"),
+        ([1e13, 1, 1], ValueError, r"adds up to a number of rows; got 1e\+13"),
+        ([1e-13, 0, 0], ValueError, r"adds up to a number of rows; got 1e-13"),
+        ("count", TypeError, r"got the text 'count'.*x\['count'\]"),
         (["a", "b", "c"], TypeError, r"one number per row; got list"),
         ([1j, 1, 1], TypeError, r"complex weights"),
         ([[1], [1, 2], 3], TypeError, r"got list"),

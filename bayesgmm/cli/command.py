@@ -91,6 +91,7 @@ def told_in_one_line(debug: bool) -> Iterator[None]:
             raise
         unusable = isinstance(error, ValueError | TypeError | FileNotFoundError | IsADirectoryError)
         text = " ".join(_words(error).split()) or type(error).__name__
+        text += " (Here that is --columns A,B,...)" * ("columns=[" in text)
         raise (
             Unusable(text) if unusable else click.ClickException(f"{text} (--debug shows where)")
         ) from error

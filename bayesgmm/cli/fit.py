@@ -10,6 +10,8 @@ from bayesgmm.cli import command
 from bayesgmm.cli.progress import shown
 from bayesgmm.inference.engines import AUTO, ENGINES, engine_class
 
+INTERRUPTED = 130  # exit code of what Ctrl-C ended, here with a result
+
 
 @click.command()
 @command.data_argument
@@ -62,6 +64,8 @@ def fit(
     if out is not None:
         result.save(out)
         click.echo(f"wrote {out}", err=True)
+    if getattr(getattr(result, "status", None), "name", "") == "INTERRUPTED":
+        raise click.exceptions.Exit(INTERRUPTED)
 
 
 def _engine(name: str, chains: int, samples: int) -> Any:

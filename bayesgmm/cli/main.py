@@ -38,7 +38,7 @@ def main() -> None:
 
     DATA is a CSV or Parquet file, a bundled data set ('bayesgmm datasets' lists them), or - for CSV text on the
     standard input. Results go to the standard output, progress to the standard error stream. Exit codes: 0 done, 1
-    failed, 2 wrong usage or unusable input.
+    failed, 2 wrong usage or unusable input, 130 interrupted, with what there was by then.
 
     \b
     bayesgmm compare faithful --report faithful.html

@@ -19,6 +19,9 @@ from bayesgmm.cli.sweep import sweep
 @command.structures_option
 @command.criterion_option
 @command.seed_option
+@click.option(
+    "--checkpoint", metavar="FOLDER", help="Keep finished fits there; called again, fit what is missing."
+)
 @command.format_option
 @command.computing
 def select(
@@ -28,11 +31,12 @@ def select(
     structures: tuple[str, ...],
     criterion: str,
     seed: int,
+    checkpoint: str | None,
     form: str,
 ) -> None:
     """Rank mixtures of DATA by an information criterion, fitted by EM."""
     with shown() as progress:
-        selection = sweep(progress, data, columns, max_components, structures, criterion, seed)
+        selection = sweep(progress, data, columns, max_components, structures, criterion, seed, checkpoint)
     click.echo(_told(selection, form))
 
 

@@ -16,6 +16,7 @@ def sweep(
     structures: tuple[str, ...],
     criterion: str,
     seed: int,
+    checkpoint: str | None = None,
 ) -> Any:
     """Read the rows and fit every model by EM; the selection."""
     with progress.phase("loading"):
@@ -39,4 +40,5 @@ def sweep(
             criterion=criterion,
             random_state=seed,
             on_cell=on_cell,
+            checkpoint=checkpoint,
         )

@@ -156,7 +156,7 @@ class Selection:
             notes.append("AICc is infinite for models with as many parameters as rows, less one, or more.")
         if aside:
             notes.append(
-                f"set aside for a spike or a component of too few rows: {', '.join(map(_in_words, aside))}"
+                f"set aside for a spike or a component of too few rows: {'; '.join(map(_in_words, aside))}"
             )
         head = f"{self.best.observed.name}: {shown} by {label} (smaller is better in all)"
         return "\n".join([head, text_table(header, rows), *notes])

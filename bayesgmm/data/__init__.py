@@ -8,7 +8,7 @@
 - ``standardisation``: centring and scaling, with inverse and Jacobian.
 """
 
-from bayesgmm.data.checks import check_fit, check_independent, check_sample_weight, check_width
+from bayesgmm.data.checks import check_fit, check_independent, check_sample_weight, check_width, few_valued
 from bayesgmm.data.moments import RowMoments
 from bayesgmm.data.rows import Data, as_data
 from bayesgmm.data.standardisation import Standardisation
@@ -23,6 +23,7 @@ __all__ = [
     "check_independent",
     "check_sample_weight",
     "check_width",
+    "few_valued",
     "list_datasets",
     "load_dataset",
 ]

@@ -15,6 +15,9 @@ from bayesgmm.data.rows import Data, default_names
 DEPENDENT = (
     1e-14  # least eigenvalue of the features' correlations over the largest, where one says nothing new
 )
+FEW_VALUES = 10  # of a feature, from which components can choose
+MANY, THIN = 50, 1000  # rows from which on so few values are no accident; rows at which to look first
+WEIGHTS = 1e-12, 1e12  # between which the largest and the sum of the weights are those of rows
 EXTENTS = 1e-145, 1e150  # between which a range's square, and parts of it, are numbers of float64
 
 
@@ -76,7 +79,8 @@ def check_independent(data: Data, moments: RowMoments, sample_weight: Float64[np
     together = [n for n, v in zip(data.feature_names, vectors[:, 0], strict=True) if abs(v) > 1e-6]
     raise ValueError(
         f"Columns {', '.join(map(repr, together[:8]))} depend on each other linearly, to rounding: no mixture with "
-        f"covariances between features has a density there. Leave one of them out, or choose covariance_type='diag'."
+        "covariances between features has a density there. Leave one of them out, or choose covariance_type='diag'; "
+        "if a few rows lie so far from the others that these look like one point, leave those rows out."
     )
 
 
@@ -86,7 +90,13 @@ def check_width(data: Data, feature_names: Sequence[str]) -> None:
     Names are compared only where both sides brought their own.
     """
     expected = tuple(feature_names)
+    missing = [n for n in expected if n not in data.feature_names]
+    unknown = [n for n in data.feature_names if n not in expected]
     if data.n_features != len(expected):
+        told = ""
+        if data.is_named and expected != default_names(len(expected)):
+            told += f" Missing: {_listed(missing)}." if missing else ""
+            told += f" Not in the fit: {_listed(unknown)}." if unknown else ""
         remedy = (
             "Choose them with bayesgmm.as_data(x, columns=[...])."
             if data.n_features > 1
@@ -94,7 +104,7 @@ def check_width(data: Data, feature_names: Sequence[str]) -> None:
         )
         raise ValueError(
             f"Expected the {len(expected)} feature{'s' * (len(expected) != 1)} of the fit ({_listed(expected)}); got "
-            f"{data.n_features} ({_listed(data.feature_names)}). {remedy}"
+            f"{data.n_features} ({_listed(data.feature_names)}).{told} {remedy}"
         )
     if not data.is_named or expected == default_names(len(expected)) or data.feature_names == expected:
         return
@@ -103,22 +113,36 @@ def check_width(data: Data, feature_names: Sequence[str]) -> None:
             f"Expected the features in the order of the fit ({_listed(expected)}); got {_listed(data.feature_names)}. "
             f"Reorder them: columns={list(expected[:12])!r}."
         )
-    missing = [n for n in expected if n not in data.feature_names]
-    unknown = [n for n in data.feature_names if n not in expected]
     raise ValueError(
         f"Expected the features of the fit; missing {_listed(missing)}, got {_listed(unknown)} instead. "
         "Rename the columns, or pass an array if they mean the same."
     )
 
 
+def few_valued(data: Data) -> dict[str, Float64[np.ndarray, " v"]]:
+    """Features of few different values, as counts and codes have, and these values."""
+    found = {}
+    for name, column in zip(data.feature_names, data.rows.T, strict=True):
+        if data.n_rows >= MANY and np.unique(column[:THIN]).size <= FEW_VALUES:
+            values = np.unique(column)
+            if values.size <= FEW_VALUES:
+                found[name] = values
+    return found
+
+
 def check_sample_weight(sample_weight: Any, n_rows: int) -> Float64[np.ndarray, " N"]:
-    """Row weights as a float64 copy; ones for ``None``.
+    """Row weights as a float64 copy; for ``None`` ones, read-only, that take no memory.
 
     Raises ``TypeError`` for weights that are not real numbers, ``ValueError`` for a wrong length, negative or
     non-finite weights, and weights that are all zero.
     """
     if sample_weight is None:
-        return np.ones(n_rows)
+        return np.broadcast_to(1.0, n_rows)
+    if isinstance(sample_weight, str):
+        raise TypeError(
+            f"Expected sample_weight to be one number per row; got the text {sample_weight!r}. If that is a column, "
+            f"pass the column itself, x[{sample_weight!r}], and leave it out of x."
+        )
     try:
         given = np.asarray(sample_weight)
         if given.dtype.kind == "c":
@@ -142,6 +166,10 @@ def check_sample_weight(sample_weight: Any, n_rows: int) -> Float64[np.ndarray, 
         )
     if not weight.any():
         raise ValueError("Expected some positive sample_weight; got zeros only.")
+    if not WEIGHTS[0] < weight.max() <= weight.sum() < WEIGHTS[1]:
+        raise ValueError(
+            f"Expected sample_weight that adds up to a number of rows; got {weight.sum():.3g}. Rescale it."
+        )
     return weight
 
 

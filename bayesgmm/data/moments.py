@@ -37,13 +37,17 @@ class RowMoments:
         Pieces are centred at their own means and then joined (Chan, Golub & LeVeque 1983), in units of the range so
         far: neither large offsets nor extreme units lose digits.
         """
-        weight = np.ones(len(rows)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+        weight = (
+            np.broadcast_to(1.0, len(rows))
+            if sample_weight is None
+            else np.asarray(sample_weight, np.float64)
+        )
         heaviest = weight.max()
         mean = low = high = rows[np.argmax(weight > 0)]
         extent, scatter, count = np.zeros_like(mean), np.zeros((mean.size,) * 2), 0.0
         # A range beyond all numbers is for check_fit to refuse.
         with np.errstate(over="ignore", invalid="ignore"):
-            for x, w in columns(rows, weight / heaviest):
+            for x, w in columns(rows, weight):
                 if not len(w):
                     continue
                 least = x.min(axis=1)
@@ -52,6 +56,7 @@ class RowMoments:
                 shrunk, extent = extent / unit, high - low
                 x -= least[:, None]
                 x /= unit[:, None]
+                w = w / heaviest
                 here = w.sum()
                 centre = x @ w / here
                 x -= centre[:, None]

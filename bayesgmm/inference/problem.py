@@ -116,6 +116,7 @@ class Problem:
             raise ValueError(
                 f"Expected a start of {k} components and {d} features; got {found[1]} and {found[2]}."
             )
+        _check_sound(mixture)
         if mixture.structure != self.model.structure:
             to_dense, project = mixture.structure.dense, self.model.structure.project
             covariances = project(to_dense(np.asarray(mixture.covariances), k, d))
@@ -152,6 +153,18 @@ class Problem:
 @compiled
 def _log_prior(model: FiniteMixture, mixture: Mixture):
     return model.log_prior(mixture)
+
+
+def _check_sound(mixture: Mixture) -> None:
+    """Raise a ValueError for a mixture that has no density."""
+    used = np.isfinite(np.asarray(mixture.log_weights, float))
+    dense = mixture.structure.dense(np.asarray(mixture.covariances, float), *mixture.means.shape)[used]
+    finite = np.isfinite(dense).all() and np.isfinite(np.asarray(mixture.means, float)[used]).all()
+    if not used.any() or not finite or not np.all(np.linalg.eigvalsh(dense)[..., 0] > 0):
+        raise ValueError(
+            "Expected a start of finite weights and means and of positive definite covariances; got others. "
+            "Mixture.from_parameters says which."
+        )
 
 
 def _leaves(mixture: Mixture) -> tuple:

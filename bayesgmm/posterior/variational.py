@@ -23,7 +23,7 @@ from bayesgmm.posterior.assemble import assemble
 from bayesgmm.posterior.counts import prior_n_clusters
 from bayesgmm.posterior.diagnostics import Diagnostics, diagnose, of_approximation
 from bayesgmm.posterior.posterior import Posterior
-from bayesgmm.posterior.predict import log_likelihoods
+from bayesgmm.posterior.predict import in_pieces, log_likelihoods
 from bayesgmm.row_blocks import Rows, make_rows
 
 EMPTY = 0.5  # expected rows below which a slot is empty

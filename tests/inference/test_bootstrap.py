@@ -157,6 +157,7 @@ def test_intervals_are_quantiles_in_the_shapes_of_the_fit():
     assert "90 % percentile intervals of 2 full components fitted to" in head
     assert first.split()[1:4] == [f"{ends.weights[0, 0]:.4f}", "to", f"{ends.weights[1, 0]:.4f}"]
     found.intervals(0.95)
+    bg.bootstrap(em, 20, random_state=0).intervals(0.9)  # one refit in each tail
     with pytest.raises(ValueError, match="at least 200 refits for 99 % intervals; got 40"):
         found.intervals(0.99)
     with pytest.raises(ValueError, match="between 0 and 1; got 95"):

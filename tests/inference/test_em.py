@@ -530,6 +530,59 @@ def test_clusters_far_apart_are_no_spikes(structure):
     result.standard_errors()  # are not refused
 
 
+def test_a_spike_is_told_with_its_features():
+    rng = np.random.default_rng(0)
+    x = np.column_stack([rng.standard_normal(300), rng.integers(1, 5, 300)])
+    start = np.digitize(x[:, 1], [1.5, 2.5, 3.5])
+    result = fit(x, finite_mixture(4, "diag"), start=start)
+    spike, few = result.warnings
+    assert "every component is a spike: its standard deviation in x1 is below" in spike
+    assert "x1 has only 4 different values (1, 2, 3, 4)" in few
+    assert not fit(x, finite_mixture(1, "diag")).warnings  # one component cannot choose among them
+    assert not fit(
+        x[:40], finite_mixture(2, "diag"), EM(n_init=1, moves=0)
+    ).warnings  # nor do so few rows tell
+
+
+def test_components_that_are_one_are_said():
+    """A saddle from which EM does not part: both components are the whole."""
+    x = np.random.default_rng(0).standard_normal((90, 2))
+    twice = Mixture.from_parameters(
+        np.ones(2), np.tile(x.mean(axis=0), (2, 1)), np.tile(np.cov(x.T), (2, 1, 1))
+    )
+    (words,) = fit(x, finite_mixture(2), start=twice).warnings
+    assert "components 0, 1 are one and the same" in words
+
+
+def test_more_parameters_than_numbers_are_said():
+    x = np.random.default_rng(0).standard_normal((10, 2))
+    result = fit(x, finite_mixture(4), EM(n_init=2, moves=0), random_state=0)
+    assert any("23 parameters for 10 x 2 numbers" in words for words in result.warnings)
+
+
+@pytest.mark.parametrize("fault", ["mean", "covariance"])
+def test_a_start_without_a_density_is_refused(fault):
+    x = np.random.default_rng(0).standard_normal((50, 2))
+    means, covariances = np.eye(2), np.tile(np.eye(2), (2, 1, 1))
+    if fault == "mean":
+        means[0, 0] = np.nan
+    else:
+        covariances = -covariances
+    start = Mixture(finite_mixture(2).structure, np.log([0.5, 0.5]), means, covariances)
+    with pytest.raises(
+        ValueError, match="start of finite weights and means and of positive definite covariances"
+    ):
+        fit(x, finite_mixture(2), start=start)
+
+
+def test_weights_are_told_and_aicc_is_the_tables():
+    x = np.random.default_rng(0).standard_normal((50, 2))
+    result = fit(x, finite_mixture(1), sample_weight=np.full(50, 2.0))
+    assert "(50 x 2, weighted: as 100 rows)" in repr(result)
+    assert result.aicc == pytest.approx(result.aic + 2 * 5 * 6 / (100 - 5 - 1))
+    assert "weighted" not in repr(fit(x, finite_mixture(1)))
+
+
 def test_without_a_floor_equal_rows_are_a_spike_all_the_same():
     """Their variance is rounding, whatever number that is; many rows hold it."""
     x = np.concatenate([np.full(30, 8.0), np.random.default_rng(5).standard_normal(200)])

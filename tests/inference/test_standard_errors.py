@@ -230,5 +230,5 @@ def test_a_weight_near_zero_is_noted():
 def test_the_table_shows_every_estimate_with_its_error():
     text = repr(fit().standard_errors())
     assert "observed information of the likelihood, 11 parameters, 272 rows" in text
-    for shown in ("0.6441 (0.029)", "79.97 (0.46)", "5.805 (0.42)"):
+    for shown in ("0.644 (0.029)", "79.97 (0.46)", "5.80 (0.42)"):
         assert shown in text

@@ -128,7 +128,7 @@ class Bootstrap(MixturePredictor):
         if not isinstance(probability, int | float | np.number) or not 0 < probability < 1:
             raise ValueError(f"Expected probability to be a number between 0 and 1; got {probability!r}.")
         tail = (1 - probability) / 2
-        if self.n_draws * tail < 1:
+        if self.n_draws * tail < 1 - 1e-9:
             raise ValueError(
                 f"Expected at least {int(np.ceil(1 / tail - 1e-9))} refits for {100 * probability:g} % intervals; "
                 f"got {self.n_draws}. Raise n_draws."

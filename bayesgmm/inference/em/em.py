@@ -67,7 +67,9 @@ class EM:
         bring nothing before the search ends; 0 for the starts alone
     max_steps : EM steps at most
     reg_covar : variance added to every diagonal in the M-step, in the data's units, as in scikit-learn.
-        None adds 1e-8 of each feature's variance, which follows a change of units and moves no sound maximum.
+        None adds 1e-8 of each feature's variance, which follows a change of units. A maximum is moved by as much, and
+        the last steps may go down towards it: to be seen only where a component is some thousand times narrower than
+        the data, and is said to be.
     accelerate : leap along slow directions (Anderson, never downhill); False is EM to the letter, step by step
     """
 

@@ -48,9 +48,9 @@ class EMResult(MixturePredictor):
     sample_weight : (N,) weights of the rows
     log_likelihood : total log-likelihood of the (weighted) rows, in nats
     log_posterior : log-likelihood plus log prior where the objective was the posterior, else None
-    n_steps : EM steps of the winning start
+    n_steps : EM steps of the winning start, on all rows, since the last move (what led there is not counted)
     status : how it ended
-    history : (n_steps + 1,) objective before each step and at the end
+    history : (n_steps + 1,) objective before each of these steps and at the end
     restarts : final objective of every start, -inf where it failed
     set_aside : starts that ended higher, but in a spike, and were therefore not chosen
     degeneracies : components that the likelihood likes and a statistician does not, in words
@@ -128,6 +128,10 @@ class EMResult(MixturePredictor):
         return cautions(self.mixture, self.problem, floor_of(self.engine, self.problem))
 
     @property
+    def _weighted(self) -> str:
+        return "" if np.all(self.sample_weight == 1.0) else f", weighted: as {self.n_rows:g} rows"
+
+    @property
     def n_parameters(self) -> int:
         """Free parameters: weights, means and covariances."""
         return self.mixture.n_parameters
@@ -146,6 +150,11 @@ class EMResult(MixturePredictor):
     def bic(self) -> float:
         """Schwarz's criterion, smaller is better."""
         return information.bic(self.log_likelihood, self.n_parameters, self.n_rows)
+
+    @property
+    def aicc(self) -> float:
+        """AIC for few rows (Hurvich & Tsai 1989), smaller is better; infinite where parameters are too many for it."""
+        return information.aicc(self.log_likelihood, self.n_parameters, self.n_rows)
 
     @cached_property
     def icl(self) -> float:
@@ -168,12 +177,13 @@ class EMResult(MixturePredictor):
     def __repr__(self) -> str:
         from bayesgmm.tables import component_table
 
+        steps = f"{self.n_steps} step{'s' * (self.n_steps != 1)}"
         converged = "converged" if self.status.ok else self.status.value
         head = (
             f"EM fit of {self.n_components} {self.covariance_type} component"
             f"{'s' * (self.n_components > 1)} to {self.observed.name} "
-            f"({self.observed.n_rows} x {self.observed.n_features}): "
-            f"log-likelihood {self.log_likelihood:.4f}, BIC {self.bic:.4f}, {self.n_steps} steps, {converged}"
+            f"({self.observed.n_rows} x {self.observed.n_features}{self._weighted}): "
+            f"log-likelihood {self.log_likelihood:.4f}, BIC {self.bic:.4f}, {steps}, {converged}"
         )
         notes = [f"warning: {w}" for w in self.warnings]
         if self.set_aside:
