@@ -157,9 +157,10 @@ def test_every_step_is_scikit_learns(structure, steps, reg_covar):
 
 
 @first_structure_quick
-def test_one_component_is_the_closed_form(structure):
+@pytest.mark.parametrize("reg_covar", [None, 0.0])
+def test_one_component_is_the_closed_form(structure, reg_covar):
     rows = random_rows(np.random.default_rng(0), 50, 3) * [1, 20, 0.1] + [0, 1e3, 5]
-    result = fit(rows, finite_mixture(1, structure), EM(reg_covar=0.0))
+    result = fit(rows, finite_mixture(1, structure), EM(reg_covar=reg_covar))
     covariance = np.cov(rows.T, bias=True)
     expected = {
         "full": covariance[None],
@@ -523,11 +524,28 @@ def test_clusters_far_apart_are_no_spikes(structure):
     if structure == "tied":
         variances[:] = variances.mean()
     expected = -500 * np.sum(np.log(2 * np.sqrt(2 * np.pi * variances)) + 0.5)
-    assert result.log_likelihood == pytest.approx(expected, abs=0.1)  # the floor is 1.6 % of their variance
+    assert result.log_likelihood == pytest.approx(
+        expected, abs=1e-4
+    )  # though the floor is 1.6 % of their variance
     assert not result.set_aside and not result.degeneracies
     (words,) = result.warnings
     assert "component 0, 1 is narrow" in words
     result.standard_errors()  # are not refused
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_scales_far_apart_end_at_the_maximum_itself(seed):
+    """The narrowest component's variance is some ten to ten thousand floors."""
+    x = np.random.default_rng(seed).lognormal(0, 3, (300, 1))
+    result = fit(x, finite_mixture(3), random_state=0)
+    free = fit(x, finite_mixture(3), EM(reg_covar=0.0), start=result)
+    assert not result.degeneracies
+    assert result.log_likelihood == pytest.approx(free.log_likelihood, abs=1e-5)
+    assert np.all(np.diff(result.history) > -1e-9 * abs(result.log_likelihood))
+    settled = fit(
+        x, finite_mixture(3), EM(reg_covar=1e-8 * x.var()), start=result
+    )  # with the floor to the end
+    assert settled.log_likelihood < result.log_likelihood - 0.05
 
 
 def test_a_spike_is_told_with_its_features():

@@ -51,11 +51,15 @@ def narrow(mixture: Mixture, problem: Problem) -> NDArray[np.bool_]:
 
 def on_floor(mixture: Mixture, floor: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Components (..., K) whose variance is mostly what was added to it, or rounding, or none, in some direction."""
-    floor = np.maximum(floor, ROUNDING)
+    return floors_high(mixture, np.maximum(floor, ROUNDING)) < MOSTLY
+
+
+def floors_high(mixture: Mixture, floor: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The least variance of each component (..., K) in units of the floor (D,): infinite where it is empty."""
     parts = distinct_covariances(mixture) / np.sqrt(floor[:, None] * floor)
     finite = np.isfinite(parts).all(axis=(-2, -1))
     smallest = np.linalg.eigvalsh(np.where(finite[..., None, None], parts, 0.0))[..., 0]
-    return (smallest < MOSTLY) & np.isfinite(mixture.log_weights)
+    return np.where(np.isfinite(mixture.log_weights), smallest, np.inf)
 
 
 def collapsed(mixture: Mixture, problem: Problem, floor: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -21,6 +21,7 @@ from bayesgmm.inference import start as starting
 from bayesgmm.inference.em.climb import Climber, Stopped, columns_of, is_interrupted
 from bayesgmm.inference.em.degeneracy import degeneracy_warnings, floor_of, without_spikes
 from bayesgmm.inference.em.moves import with_moves
+from bayesgmm.inference.em.polish import polished
 from bayesgmm.inference.em.result import EMResult, Status
 from bayesgmm.inference.em.screen import screened
 from bayesgmm.inference.em.steps import (
@@ -67,9 +68,8 @@ class EM:
         bring nothing before the search ends; 0 for the starts alone
     max_steps : EM steps at most
     reg_covar : variance added to every diagonal in the M-step, in the data's units, as in scikit-learn.
-        None adds 1e-8 of each feature's variance, which follows a change of units. A maximum is moved by as much, and
-        the last steps may go down towards it: to be seen only where a component is some thousand times narrower than
-        the data, and is said to be.
+        None adds 1e-8 of each feature's variance, which follows a change of units, and next to nothing in the last
+        steps where that could be seen.
     accelerate : leap along slow directions (Anderson, never downhill); False is EM to the letter, step by step
     """
 
@@ -155,6 +155,8 @@ def _fit(problem: Problem, models: list[FiniteMixture], engine: EM) -> list[tupl
             with_moves(climber, *end, rows, problem.rows, engine.moves, _rng(problem, model))
             for end, model in zip(ends, models, strict=True)
         ]
+    if engine.reg_covar is None:
+        ends = [polished(climber, *end, rows) for end in ends]
     seconds = time.perf_counter() - began
     return [
         (_result(problem, model, engine, *end, seconds / len(models)), end[0])
