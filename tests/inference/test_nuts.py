@@ -88,7 +88,7 @@ def test_progress_is_told(small):
     )
     assert ("sampling", 400, 400) in told
     assert told[-1] == ("relabelling", 2, 2)
-    assert {phase for phase, _, _ in told} == {"EM", "sampling", "relabelling"}
+    assert {phase for phase, _, _ in told} == {"EM", "EM, moves", "sampling", "relabelling"}
 
 
 def test_one_chain_is_sampled_and_said_to_be_too_few():
