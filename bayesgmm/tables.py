@@ -63,19 +63,31 @@ def component_table(
         EMPTY or more
     """
     k, d = result.means.shape
-    names = result.observed.feature_names
     dense = np.asarray(result.model.structure.dense(result.covariances, k, d))
     sds = np.sqrt(np.diagonal(dense, axis1=1, axis2=2))
     weights = with_error(result.weights, weight_sd)
     means = np.reshape(with_error(result.means.ravel(), mean_sd, sds.ravel()), (k, d))
     deviations = np.reshape(with_error(sds.ravel(), sd_sd), (k, d))
+    more = {"empty in": [f"{e:.0%}" for e in empty]} if empty is not None and np.max(empty) >= EMPTY else {}
     shown = telling_features(result.means, sds)
-    header = ["component", "weight", *(f"{what} {names[i]}" for what in ("mean", "sd") for i in shown)]
-    rows = [[str(j), weights[j], *means[j, shown], *deviations[j, shown]] for j in range(k)]
-    if empty is not None and np.max(empty) >= EMPTY:
-        header, rows = [*header, "empty in"], [[*row, f"{e:.0%}"] for row, e in zip(rows, empty, strict=True)]
+    return parameter_table(result.observed.feature_names, shown, weights, means, deviations, more)
+
+
+def parameter_table(
+    feature_names: Sequence[str], shown: Any, weights: Any, means: Any, deviations: Any, more: Any = None
+) -> str:
+    """Texts of weights (K,), means (K, D) and standard deviations (K, D) as a table, for the features ``shown``.
+
+    ``more`` are columns to add, by their names.
+    """
+    more, d = more or {}, len(feature_names)
+    names = [f"{what} {feature_names[j]}" for what in ("mean", "sd") for j in shown]
+    rows = [
+        [str(k), weight, *means[k, shown], *deviations[k, shown], *(column[k] for column in more.values())]
+        for k, weight in enumerate(weights)
+    ]
     rest = f"\n({len(shown)} of {d} features, those whose means differ most; all of them in .means and .covariances)"
-    return text_table(header, rows) + rest * (len(shown) < d)
+    return text_table(["component", "weight", *names, *more], rows) + rest * (len(shown) < d)
 
 
 def telling_features(means: Any, sds: Any) -> NDArray[np.intp]:

@@ -64,7 +64,8 @@ def fit(
     if out is not None:
         result.save(out)
         click.echo(f"wrote {out}", err=True)
-    if getattr(getattr(result, "status", None), "name", "") == "INTERRUPTED":
+    status = getattr(result, "status", None)  # samplers have none: what they kept is in their diagnostics
+    if status is not None and status.name == "INTERRUPTED":
         raise click.exceptions.Exit(INTERRUPTED)
 
 

@@ -139,6 +139,7 @@ class Selection:
     def __repr__(self) -> str:
         label, labels = self._label(), [criterion.label for criterion in CRITERIA.values()]
         header = ["structure", "K", "parameters", "log-likelihood", *labels, f"{label} - best", "note"]
+        ranked = list(self.ranking(10).itertuples())
         rows = [
             [
                 row.covariance_type,
@@ -147,12 +148,12 @@ class Selection:
                 f"{row.difference:.{CRITERIA[self.criterion].digits}f}",
                 "warning" if row.warning else "",
             ]
-            for row in self.ranking(10).itertuples()
+            for row in ranked
         ]
         shown = f"the best {len(rows)} of {len(self.fits) + len(self.failures)} fits"
         aside = sorted(self.fits.keys() - set(self.order), key=lambda cell: (cell[1], cell[0]))
         notes = [f"warning: {w}" for w in self.warnings]
-        if any(np.isinf(row.aicc) for row in self.ranking(10).itertuples()):
+        if any(np.isinf(row.aicc) for row in ranked):
             notes.append("AICc is infinite for models with as many parameters as rows, less one, or more.")
         if aside:
             notes.append(

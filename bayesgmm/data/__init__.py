@@ -5,10 +5,12 @@
 - ``cells``: one column's cells as float64, exactly or not at all.
 - ``moments``: extremes, mean and second moments, from one pass.
 - ``checks``: what fitting and predicting ask of the rows, and of the row weights.
+- ``few_values``: features that count or code rather than measure.
 - ``standardisation``: centring and scaling, with inverse and Jacobian.
 """
 
-from bayesgmm.data.checks import check_fit, check_independent, check_sample_weight, check_width, few_valued
+from bayesgmm.data.checks import check_fit, check_independent, check_sample_weight, check_width
+from bayesgmm.data.few_values import few_valued
 from bayesgmm.data.moments import RowMoments
 from bayesgmm.data.rows import Data, as_data
 from bayesgmm.data.standardisation import Standardisation

@@ -15,8 +15,6 @@ from bayesgmm.data.rows import Data, default_names
 DEPENDENT = (
     1e-14  # least eigenvalue of the features' correlations over the largest, where one says nothing new
 )
-FEW_VALUES = 10  # of a feature, from which components can choose
-MANY, THIN = 50, 1000  # rows from which on so few values are no accident; rows at which to look first
 WEIGHTS = 1e-12, 1e12  # between which the largest and the sum of the weights are those of rows
 EXTENTS = 1e-145, 1e150  # between which a range's square, and parts of it, are numbers of float64
 
@@ -119,22 +117,11 @@ def check_width(data: Data, feature_names: Sequence[str]) -> None:
     )
 
 
-def few_valued(data: Data) -> dict[str, Float64[np.ndarray, " v"]]:
-    """Features of few different values, as counts and codes have, and these values."""
-    found = {}
-    for name, column in zip(data.feature_names, data.rows.T, strict=True):
-        if data.n_rows >= MANY and np.unique(column[:THIN]).size <= FEW_VALUES:
-            values = np.unique(column)
-            if values.size <= FEW_VALUES:
-                found[name] = values
-    return found
-
-
 def check_sample_weight(sample_weight: Any, n_rows: int) -> Float64[np.ndarray, " N"]:
     """Row weights as a float64 copy; for ``None`` ones, read-only, that take no memory.
 
     Raises ``TypeError`` for weights that are not real numbers, ``ValueError`` for a wrong length, negative or
-    non-finite weights, and weights that are all zero.
+    non-finite weights, weights that are all zero, and such as add up to no number of rows.
     """
     if sample_weight is None:
         return np.broadcast_to(1.0, n_rows)

@@ -265,6 +265,8 @@ def test_regularisation_adds_to_the_diagonal(structure):
 def test_an_unknown_structure_is_refused_with_the_names():
     with pytest.raises(ValueError, match=r"full, tied, diag, spherical.*'round'"):
         get_structure("round")
+    with pytest.raises(ValueError, match=r"Did you mean 'spherical'\?"):
+        get_structure("sperical")
 
 
 # --- priors

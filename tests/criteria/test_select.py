@@ -36,6 +36,14 @@ def test_old_faithful_is_three_ellipses_of_one_shape():
     assert not sweep.failures
 
 
+def test_an_infinite_aicc_is_explained(small):
+    few = np.random.default_rng(0).standard_normal((6, 2))
+    sweep = select(few, n_components=1, covariance_type=["full", "spherical"], engine=FAST, random_state=0)
+    assert np.isinf(sweep.fits["full", 1].aicc)  # 5 parameters, 6 rows
+    assert "AICc is infinite for models" in repr(sweep)
+    assert "AICc is infinite" not in repr(small)
+
+
 def test_a_cell_is_the_fit_of_that_cell(rows, small):
     for (structure, k), found in small.fits.items():
         alone = fit(rows, finite_mixture(k, structure), FAST, random_state=0)

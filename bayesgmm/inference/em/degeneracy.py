@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayesgmm.data import few_valued
 from bayesgmm.inference.problem import Problem
 from bayesgmm.mixture import Mixture
 
@@ -16,7 +14,6 @@ RELATIVE_FLOOR = 1e-8  # default reg_covar, of each feature's variance: sd 1e-4 
 SPIKE = 1e-6  # a variance below this share of the data's (standard deviation 1e-3) may be a spike's
 FEW = 3  # times what a component needs beyond one row: that many rows may be close together by accident
 MOSTLY = 2.0  # variance over what was added to it, below which most of it was
-ALIKE = 1e-6  # standard deviations by which two components that are one may differ
 ROUNDING = 1e-14  # variance in standardised units that is rounding, where less is added
 
 
@@ -111,69 +108,11 @@ def degeneracy_warnings(mixture: Mixture, problem: Problem, floor: NDArray[np.fl
     return tuple(out)
 
 
-def cautions(mixture: Mixture, problem: Problem, floor: NDArray[np.float64]) -> tuple[str, ...]:
-    """What need not be wrong with the components but should be looked at, in words."""
-    out, spiky = _few_values(mixture, problem), collapsed(mixture, problem, floor)
-    same = _same(mixture)
-    if same.size:
-        out.append(
-            f"components {_listed(same)} are one and the same: the fit is no strict maximum. It was started there, or "
-            "the rows allow no other. Use fewer components, or another start."
-        )
-    n, d = problem.observed.rows.shape
-    if mixture.n_parameters >= n * d:
-        out.append(
-            f"there are {mixture.n_parameters} parameters for {n} x {d} numbers: the fit describes these rows, not "
-            "where they come from. Use fewer components, or a sparser covariance_type."
-        )
-    thin, low = narrow(mixture, problem) & ~spiky, on_floor(mixture, floor) & ~spiky
-    if thin.any():
-        out.append(
-            f"component {_listed(np.flatnonzero(thin))} is narrow: its standard deviation is below 1e-3 of the data's. "
-            "Clusters or outliers very far apart make it so, and so do wrong units and codes for missing values."
-        )
-    if low.any():
-        out.append(
-            f"component {_listed(np.flatnonzero(low))} sits on the floor: most of its variance, in some direction, is "
-            "what reg_covar added. Lower reg_covar, or use fewer components."
-        )
-    return tuple(out)
-
-
-def _few_values(mixture: Mixture, problem: Problem) -> list[str]:
-    """Features of few values, which several components can divide among themselves."""
-    if mixture.n_components == 1:
-        return []
-    return [
-        f"{name} has only {values.size} different values ({', '.join(f'{v:g}' for v in values)}), onto which "
-        "components can shrink: criteria then count values rather than clusters. Leave it out, or spread it over "
-        "its unit, x + uniform(-.5, .5)."
-        for name, values in few_valued(problem.observed).items()
-    ]
-
-
-def _same(mixture: Mixture) -> NDArray[np.intp]:
-    """Components that hold rows and have another's mean and covariance."""
-    used = np.flatnonzero(np.isfinite(mixture.log_weights))
-    k, d = mixture.means.shape
-    dense = mixture.structure.dense(mixture.covariances, k, d)
-    with np.errstate(invalid="ignore"):  # of what is no covariance
-        sd = np.sqrt(np.diagonal(dense, axis1=-2, axis2=-1))
-    found = set()
-    for i, j in itertools.combinations(used.tolist(), 2):
-        near = np.abs(mixture.means[i] - mixture.means[j]) < ALIKE * sd[i]
-        if near.all() and np.all(np.abs(dense[i] - dense[j]) < ALIKE * np.outer(sd[i], sd[i])):
-            found |= {i, j}
-    return np.array(sorted(found), dtype=np.intp)
-
-
 def _where(mixture: Mixture, thin: NDArray[np.intp], problem: Problem) -> str:
     """The features along which all of some components are narrow, in words; nothing if they are so askew."""
-    deviations = np.sqrt(np.diagonal(distinct_covariances(mixture), axis1=-2, axis2=-1))
-    shared = len(deviations) < mixture.n_components
-    narrow_in = np.flatnonzero(
-        (deviations[0:1] if shared else deviations[thin]).max(axis=0) < 2 * np.sqrt(SPIKE)
-    )
+    dense = mixture.structure.dense(mixture.covariances, *mixture.means.shape)
+    deviations = np.sqrt(np.diagonal(dense, axis1=-2, axis2=-1))[thin]
+    narrow_in = np.flatnonzero(deviations.max(axis=0) < 2 * np.sqrt(SPIKE))
     if narrow_in.size in (0, deviations.shape[1]):
         return ""
     return f" in {', '.join(problem.observed.feature_names[j] for j in narrow_in[:6])}"
@@ -183,9 +122,10 @@ def _named(components: NDArray[np.intp], mixture: Mixture) -> str:
     return (
         "every component"
         if 1 < components.size == mixture.n_components
-        else f"component {_listed(components)}"
+        else f"component {listed(components)}"
     )
 
 
-def _listed(components: NDArray[np.intp]) -> str:
+def listed(components: NDArray[np.intp]) -> str:
+    """Their numbers, in words."""
     return ", ".join(map(str, components))

@@ -21,7 +21,7 @@ from bayesgmm.inference import start as starting
 from bayesgmm.inference.em.climb import Climber, Stopped, columns_of, is_interrupted
 from bayesgmm.inference.em.degeneracy import degeneracy_warnings, floor_of, without_spikes
 from bayesgmm.inference.em.moves import with_moves
-from bayesgmm.inference.em.polish import polished
+from bayesgmm.inference.em.polish import SAME, polished
 from bayesgmm.inference.em.result import EMResult, Status
 from bayesgmm.inference.em.screen import screened
 from bayesgmm.inference.em.steps import (
@@ -40,7 +40,6 @@ from bayesgmm.models import FiniteMixture
 from bayesgmm.row_blocks import Rows, make_rows
 
 SEASONED = 8  # steps before a start that has climbed a sample may be retired
-SAME = 1e-12  # nats a row: what rounding makes of the same maximum reached twice
 NO_MODE = (
     "no start gave a finite posterior density: below a concentration of 1 it is infinite where a component is empty; "
     "give the weights a concentration of at least 1, use EM(objective='likelihood'), or sample the posterior"
@@ -122,13 +121,8 @@ def fit_columns(problem: Problem, models: list[FiniteMixture], engine: EM) -> li
 
 def _fit(problem: Problem, models: list[FiniteMixture], engine: EM) -> list[tuple[EMResult, Climb]]:
     began = time.perf_counter()
-    structure = models[0].structure
-    if engine.objective == "posterior" and not models[0].components.conjugate:
-        models[0].pseudo_moments(problem.observed.n_features)  # says why not, before anything is traced
+    structure, prior = models[0].structure, _prior(problem, models, engine)
     slots = max(model.n_components for model in models)
-    if engine.objective == "posterior" and len(models) > 1:
-        raise ValueError("Expected one model a batch with objective='posterior'; fit them one by one.")
-    prior = problem.standard_model(models[0]) if engine.objective == "posterior" else None
     settings = em_settings(engine, problem)
 
     def sound(mixtures: Mixture) -> NDArray[np.bool_]:
@@ -162,6 +156,17 @@ def _fit(problem: Problem, models: list[FiniteMixture], engine: EM) -> list[tupl
         (_result(problem, model, engine, *end, seconds / len(models)), end[0])
         for model, end in zip(models, ends, strict=True)
     ]
+
+
+def _prior(problem: Problem, models: list[FiniteMixture], engine: EM) -> FiniteMixture | None:
+    """What is believed of standardised rows, where the posterior is climbed; refused before anything is traced."""
+    if engine.objective == "likelihood":
+        return None
+    if len(models) > 1:
+        raise ValueError("Expected one model a batch with objective='posterior'; fit them one by one.")
+    if not models[0].components.conjugate:
+        models[0].pseudo_moments(problem.observed.n_features)  # says why not
+    return problem.standard_model(models[0])
 
 
 def _starts(

@@ -6,10 +6,10 @@ import dataclasses
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Shaped
 from numpy.typing import NDArray
 
-from bayesgmm.tables import number, telling_features, text_table
+from bayesgmm.tables import number, parameter_table, telling_features
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
@@ -43,17 +43,18 @@ class Intervals:
 
     def __repr__(self) -> str:
         fit, sds = self.fit, self.sds
-        shown = telling_features(fit.means, sds.mean(axis=0))
-        names = [fit.observed.feature_names[j] for j in shown]
-        header = ["component", "weight", *(f"{what} {name}" for what in ("mean", "sd") for name in names)]
-        columns = np.concatenate([self.weights[:, :, None], self.means[..., shown], sds[..., shown]], axis=2)
-        rows = [
-            [str(k), *(f"{number(low)} to {number(high)}" for low, high in columns[:, k].T)]
-            for k in range(fit.n_components)
-        ]
         head = (
             f"{100 * self.probability:g} % percentile intervals of {fit.n_components} {fit.covariance_type} component"
             f"{'s' * (fit.n_components > 1)} fitted to {fit.observed.name}: {self.source}"
         )
-        rest = f"\n({len(shown)} of {fit.means.shape[1]} features, those whose means differ most)"
-        return f"{head}\n{text_table(header, rows)}{rest * (len(shown) < fit.means.shape[1])}"
+        texts = (_told(ends) for ends in (self.weights, self.means, sds))
+        shown = telling_features(fit.means, sds.mean(axis=0))
+        return f"{head}\n{parameter_table(fit.observed.feature_names, shown, *texts)}"
+
+
+def _told(ends: Float64[np.ndarray, "2 *shape"]) -> Shaped[np.ndarray, "*shape"]:
+    """Lower and upper ends as texts, in the shape of what they bound."""
+    lower, upper = ends.reshape(2, -1)
+    return np.reshape(
+        [f"{number(a)} to {number(b)}" for a, b in zip(lower, upper, strict=True)], ends.shape[1:]
+    )

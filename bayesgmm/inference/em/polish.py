@@ -18,7 +18,7 @@ VISIBLE = (
     1e4  # a component's least variance over the floor, below which it moves the maximum by what can be seen
 )
 REST = 1e-6  # of the floor that is left
-ROUNDING = 1e-12  # nats a row by which the same maximum may seem lower
+SAME = 1e-12  # nats a row: what rounding makes of the same maximum reached twice
 
 
 def polished(
@@ -36,8 +36,7 @@ def polished(
     except KeyboardInterrupt:
         return interrupted(state), history
     if not (
-        climber.sound(end.mixture)[0]
-        and end.objective[0] > column.objective[0] - ROUNDING * rows.total_weight
+        climber.sound(end.mixture)[0] and end.objective[0] > column.objective[0] - SAME * rows.total_weight
     ):
         return state, history
     return put_columns(state, end, here), [steps if i == here[0] else old for i, old in enumerate(history)]

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from bayesgmm.criteria import information
 from bayesgmm.data import Data, Standardisation
-from bayesgmm.inference.em.degeneracy import cautions, floor_of
+from bayesgmm.inference.em.cautions import cautions
+from bayesgmm.inference.em.degeneracy import floor_of
 from bayesgmm.inference.em.standard_errors import StandardErrors, information_errors
 from bayesgmm.inference.problem import Problem
 from bayesgmm.io import save
