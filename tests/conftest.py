@@ -19,8 +19,11 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
-# Every annotation in the package (but in what was just imported) is checked at every call.
-jaxtyping.install_import_hook(["bayesgmm"], "beartype.beartype")
+# Every annotation in the package is checked at every call, but in what was just imported and in what carries trees of
+# any kind, where there are no shapes to check and most calls.
+PLUMBING = {"__init__", "__pycache__", "compiled", "float64", "pytree"}
+ROOMS = {entry.stem for entry in (Path(__file__).parents[1] / "bayesgmm").iterdir()} - PLUMBING
+jaxtyping.install_import_hook([f"bayesgmm.{room}" for room in sorted(ROOMS)], "beartype.beartype")
 
 # The first example of a property may compile for seconds; the same examples run everywhere.
 hypothesis.settings.register_profile("bayesgmm", deadline=None, derandomize=True, print_blob=True)

@@ -185,13 +185,10 @@ def _run_group(structure, rows, prior, size: int, state: Climb, settings: Settin
 
 def put_columns(state: Climb, part: Climb, columns: NDArray[np.intp]) -> Climb:
     """The state with some columns replaced by the first of ``part``."""
-
-    def put(whole: NDArray, new: NDArray) -> NDArray:
-        whole = np.array(whole)
+    out = jax.tree.map(np.array, state)
+    for whole, new in zip(jax.tree.leaves(out), jax.tree.leaves(part), strict=True):
         whole[columns] = new[: columns.size]
-        return whole
-
-    return jax.tree.map(put, state, part)
+    return out
 
 
 def _running(
