@@ -34,7 +34,7 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "bayesgmm"
 LONGEST = "evidence readme svi gibbs hmc geweke calibration warm_start select honest_failure cavi examples partition"
 
 CASES = Path(__file__).parent / "cases"
-MANY_MAPS = 15_000  # a compiled program holds a few; the largest test files add some 10 000
+MANY_MAPS = 40_000  # a compiled program holds a few; the largest test files add some 10 000
 
 
 def pytest_configure(config):

@@ -16,8 +16,8 @@ def em(name):
 
 @functools.cache
 def posterior(name):
-    """A short run of NUTS: enough to draw and to tell of, too short to trust."""
-    engine = bg.NUTS(num_chains=2, num_warmup=50, num_samples=50)
+    """A short run: enough to draw and to tell of, too short to trust."""
+    engine = bg.Gibbs(num_chains=2, num_warmup=50, num_samples=50)
     return bg.fit(name, models.finite_mixture(*MODELS[name]), engine, start=em(name), random_state=0)
 
 

@@ -97,11 +97,7 @@ def test_data_sets_engines_and_files_are_completed():
 
 @pytest.mark.parametrize(
     "engine",
-    [
-        "em",
-        "cavi",
-        pytest.param("gibbs", marks=pytest.mark.slow),
-    ],
+    ["em", pytest.param("cavi", marks=pytest.mark.slow), pytest.param("gibbs", marks=pytest.mark.slow)],
 )
 def test_a_saved_fit_becomes_a_page(tmp_path, engine):
     saved, page = tmp_path / "fit.nc", tmp_path / "page.html"

@@ -36,6 +36,7 @@ def fitted(tmp_path, name, *cache):
         return {key: file[key] for key in file.files}
 
 
+@pytest.mark.slow
 def test_a_second_process_traces_nothing_of_ours_and_finds_the_same_to_the_bit(tmp_path):
     cache = tmp_path / "cache"
     first, second = fitted(tmp_path, "first", cache), fitted(tmp_path, "second", cache)

@@ -398,6 +398,7 @@ def galaxies(k, components, structure="full", **settings):
     return bg.log_evidence(bg.fit(GALAXIES, model, ENGINE, random_state=0), **settings)
 
 
+@pytest.mark.slow
 def test_one_component_under_chibs_prior(cases):
     """Not conjugate, so that it is bridged; exact by quadrature, to 1e-3 (some 4 standard errors)."""
     found = galaxies(1, chib(), n_draws=20_000)

@@ -23,7 +23,7 @@ COUNTS = range(1, 6)
 CDNOW = Path(__file__).parents[2] / "examples" / "data" / "cdnow.csv"
 
 
-@pytest.mark.parametrize("seed", [1, 3])
+@pytest.mark.parametrize("seed", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_heavy_tails_are_warned_of_and_make_three_clusters(seed):
     """Seed 3 has a fourth component under all others, which merging by overlap keeps."""
     found = misspecification_guard(three_clusters(200, seed), n_components=COUNTS)
@@ -34,7 +34,7 @@ def test_heavy_tails_are_warned_of_and_make_three_clusters(seed):
     assert "BIC's K" in repr(found)
 
 
-@pytest.mark.parametrize("seed", range(4, 9))
+@pytest.mark.parametrize("seed", [4, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(5, 9))])
 def test_gaussians_are_not_warned_of(seed):
     """The tails' p-value is at most .01 in one of a hundred data sets; the keys are fixed."""
     found = misspecification_guard(three_clusters(200, seed, dof=np.inf), n_components=COUNTS)
@@ -51,6 +51,7 @@ def test_more_rows_bring_more_components_and_still_three_clusters():
     assert any("K grows with the rows, from 4 for 1250" in w for w in found.warnings)
 
 
+@pytest.mark.slow
 def test_counts_are_warned_of():
     """Made like a shop's customers: how often they came back (mostly once or twice), when, and what they spent."""
     rng = np.random.default_rng(0)

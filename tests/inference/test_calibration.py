@@ -84,6 +84,7 @@ def p_values(ranks):
     return [(1 + np.sum(even <= depth)) / (1 + len(even)) for depth in deepest(counts, n)]
 
 
+@pytest.mark.slow
 def test_bands_hold_what_is_uniform_and_nothing_else():
     """Of 300 sets of uniform ranks some 15 lie outside 95 % bands; of ranks that are a little off, most do."""
     rng = np.random.default_rng(1)

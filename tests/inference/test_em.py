@@ -269,7 +269,14 @@ def test_a_rotation_changes_nothing_for_full_covariances(faithful):
 
 
 @every_structure
-@pytest.mark.parametrize(("offset", "tolerance"), [(1e4, 1e-6), (1e6, 1e-5), (1e8, 1e-3)])
+@pytest.mark.parametrize(
+    ("offset", "tolerance"),
+    [
+        pytest.param(1e4, 1e-6, marks=pytest.mark.slow),
+        (1e6, 1e-5),
+        pytest.param(1e8, 1e-3, marks=pytest.mark.slow),
+    ],
+)
 def test_an_offset_costs_few_digits(structure, offset, tolerance, faithful):
     """From the default call, so that where the climb stops is part of it."""
     a = fit(faithful, finite_mixture(3, structure), random_state=0)
@@ -332,12 +339,12 @@ def test_double_precision_whatever_the_caller_chose(faithful):
 )
 def test_the_same_random_state_gives_the_same_bits(state, faithful):
     make = state if callable(state) else lambda: state
-    a, b = (fit(faithful, finite_mixture(3), EM(n_init=3), random_state=make()) for _ in range(2))
+    a, b = (fit(faithful, finite_mixture(3), EM(n_init=3, moves=1), random_state=make()) for _ in range(2))
     np.testing.assert_array_equal(a.means, b.means)
     np.testing.assert_array_equal(a.restarts, b.restarts)
 
 
-@pytest.mark.parametrize("structure", ["full", "tied"])
+@pytest.mark.parametrize("structure", ["full", pytest.param("tied", marks=pytest.mark.slow)])
 def test_settings_and_other_numbers_of_rows_compile_nothing(structure):
     model = finite_mixture(3, structure)
     few, many = ([60, 150, 1000, 4000], [9000, 30_000]) if structure == "full" else ([60, 4000], [30_000])
@@ -533,7 +540,7 @@ def test_clusters_far_apart_are_no_spikes(structure):
     result.standard_errors()  # are not refused
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_scales_far_apart_end_at_the_maximum_itself(seed):
     """The narrowest component's variance is some ten to ten thousand floors."""
     x = np.random.default_rng(seed).lognormal(0, 3, (300, 1))

@@ -204,7 +204,11 @@ def test_the_second_round_goes_on_too(small, tmp_path, eager, monkeypatch):
     assert again.data["posterior"].equals(whole.data["posterior"])
 
 
-@pytest.mark.parametrize("engine", [bg.HMC(), bg.NUTS(), bg.Gibbs()], ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(
+    "engine",
+    [bg.HMC(), pytest.param(bg.NUTS(), marks=pytest.mark.slow), bg.Gibbs()],
+    ids=lambda e: type(e).__name__,
+)
 def test_a_run_that_was_too_short_is_prolonged(engine, tmp_path):
     """Lengths that are no multiples of a chunk; the first draws stay, and the whole is the long run's."""
     rows, model = bg.load_dataset("faithful").iloc[:120], models.finite_mixture(2)

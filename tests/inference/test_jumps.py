@@ -137,6 +137,7 @@ def drift(target, jumps, theta):
     return np.abs((now - before).mean(axis=0)) / error
 
 
+@pytest.mark.slow
 def test_jumps_alone_leave_a_known_posterior_as_it_is(known):
     """Four differences within 4.5 standard errors: fails 3e-5."""
     assert np.all(drift(*known) < 4.5)
@@ -264,7 +265,9 @@ def test_the_fewest_draws_that_are_allowed_are_judged():
     assert post.diagnostics().verdict
 
 
-@pytest.mark.parametrize("engine", [bg.HMC(num_samples=100), bg.Gibbs(num_samples=100)])
+@pytest.mark.parametrize(
+    "engine", [pytest.param(bg.HMC(num_samples=100), marks=pytest.mark.slow), bg.Gibbs(num_samples=100)]
+)
 def test_a_density_of_the_weights_with_poles_is_no_obstacle(engine):
     """EM would climb to an empty component for ever; where chains begin is looked for under bounded weights."""
     model = models.finite_mixture(3, concentration=0.2, components=PRIOR)

@@ -62,10 +62,10 @@ def test_spare_components_and_other_features_are_left_out():
 
 @pytest.mark.slow
 def test_a_real_comparison_is_drawn():
-    found = bg.compare({"EM": em("galaxies_26.96"), "NUTS": posterior("galaxies_26.96")})
+    found = bg.compare({"EM": em("galaxies_26.96"), "Gibbs": posterior("galaxies_26.96")})
     axes = plots.comparison(found)
     assert axes.shape == (2, 2)
-    assert axes[0, 0].figure.get_suptitle() == "galaxies_26.96: parameters by EM and NUTS"
+    assert axes[0, 0].figure.get_suptitle() == "galaxies_26.96: parameters by EM and Gibbs"
     np.testing.assert_array_equal(axes[0, 0].lines[0].get_xdata(), em("galaxies_26.96").weights)
 
 

@@ -52,7 +52,14 @@ def test_similarity_of_many_rows_is_thinned(monkeypatch):
     assert "10 rows drawn" in ax.get_title(loc="left")
 
 
-@pytest.mark.parametrize("name", ["", "galaxies_26.96", "faithful", "penguins"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "galaxies_26.96",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("faithful", "penguins")),
+    ],
+)
 def test_ball_rings_the_rows_that_moved(name):
     part = of_fit(name, 4) if name else of_labels()
     axes = plots.ball(part)

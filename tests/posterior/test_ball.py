@@ -14,7 +14,7 @@ from bayesgmm.posterior.losses import distance, get_loss, losses_to_draws
 from bayesgmm.posterior.point import find_point
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1), level=st.floats(0.05, 1.0))
 def test_the_ball_is_the_smallest_that_holds_the_level(seed, level):
     draws = as_label_draws(random_draws(np.random.default_rng(seed), s=40, n=9))

@@ -104,7 +104,17 @@ def test_every_model_of_the_oracle_is_here(oracle):
     assert set(oracle[0]) == set(MODELS)
 
 
-@pytest.mark.parametrize("name", MODELS)
+LONG = {
+    "finite,K=5,alpha=1",
+    "DP,alpha=0.5",
+    "DP,alpha=2.0",
+    *(name for name in MODELS if name.startswith("MFM")),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in MODELS]
+)
 @unchecked()
 def test_optima_of_the_exact_posterior(oracle, name):
     models, every, _ = oracle

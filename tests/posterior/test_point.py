@@ -43,7 +43,10 @@ def iris():
     return load_draws("iris_clusterings_1000x150")
 
 
-@pytest.mark.parametrize("data, case", [("galaxies", "galaxy.draw"), ("iris", "iris.clusterings")])
+@pytest.mark.parametrize(
+    "data, case",
+    [pytest.param("galaxies", "galaxy.draw", marks=pytest.mark.slow), ("iris", "iris.clusterings")],
+)
 @pytest.mark.parametrize("loss, key", [("variation_of_information", "VI"), ("binder", "binder")])
 def test_published_optima(cases, request, data, case, loss, key):
     reference = cases("E_clustering_summaries")[case]
