@@ -70,10 +70,10 @@ def component_table(
     deviations = np.reshape(with_error(sds.ravel(), sd_sd), (k, d))
     more = {"empty in": [f"{e:.0%}" for e in empty]} if empty is not None and np.max(empty) >= EMPTY else {}
     shown = telling_features(result.means, sds)
-    return parameter_table(result.observed.feature_names, shown, weights, means, deviations, more)
+    return table_of_components(result.observed.feature_names, shown, weights, means, deviations, more)
 
 
-def parameter_table(
+def table_of_components(
     feature_names: Sequence[str], shown: Any, weights: Any, means: Any, deviations: Any, more: Any = None
 ) -> str:
     """Texts of weights (K,), means (K, D) and standard deviations (K, D) as a table, for the features ``shown``.

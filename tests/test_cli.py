@@ -152,6 +152,15 @@ def test_an_interrupted_fit_is_told_kept_and_exits_with_130(tmp_path, monkeypatc
     assert bg.load(path).status.name == "INTERRUPTED"
 
 
+def test_standard_errors_follow_the_fit():
+    done = run("fit", "faithful", "-k", 2, "--standard-errors")
+    assert done.exit_code == 0, done.output
+    fitted = bg.fit("faithful", bg.models.finite_mixture(2), random_state=0)
+    assert done.stdout == f"{fitted!r}\n\n{fitted.standard_errors()!r}\n"
+    refused = run("fit", "faithful", "-k", 2, "--engine", "gibbs", "--standard-errors")
+    assert refused.exit_code == 2 and "those of EM" in refused.stderr
+
+
 @pytest.mark.slow
 def test_compare_does_the_whole_job(tmp_path):
     report = tmp_path / "out.html"

@@ -30,6 +30,7 @@ INTERRUPTED = 130  # exit code of what Ctrl-C ended, here with a result
     help="Draws a chain of a sampler.",
 )
 @command.seed_option
+@click.option("--standard-errors", is_flag=True, help="Print the standard errors of an EM fit too.")
 @click.option(
     "--out", metavar="FILE", help="Write the fit (netCDF), for 'bayesgmm predict' and bayesgmm.load."
 )
@@ -43,10 +44,15 @@ def fit(
     chains: int,
     samples: int,
     seed: int,
+    standard_errors: bool,
     out: str | None,
 ) -> None:
     """Fit a mixture of a given number of components to DATA."""
     command.check_folder(out)
+    if standard_errors and engine != "em":
+        raise click.UsageError(
+            f"--standard-errors are those of EM; {engine} prints the posterior's own spread."
+        )
     with shown() as progress:
         with progress.phase("loading"):
             from bayesgmm.inference.fit import fit as fit_model
@@ -67,6 +73,8 @@ def fit(
     status = getattr(result, "status", None)  # samplers have none: what they kept is in their diagnostics
     if status is not None and status.name == "INTERRUPTED":
         raise click.exceptions.Exit(INTERRUPTED)
+    if standard_errors:
+        click.echo(f"\n{result.standard_errors()!r}")
 
 
 def _engine(name: str, chains: int, samples: int) -> Any:

@@ -153,6 +153,11 @@ def test_intervals_are_quantiles_in_the_shapes_of_the_fit():
     assert np.all(ends.means[0] < em.means)
     assert np.all(em.means < ends.means[1])
     np.testing.assert_allclose(ends.sds[0, 0], np.sqrt(np.diagonal(ends.covariances[0, 0])))
+    for what, side in (("lower", 0), ("upper", 1)):
+        of = ends.table.query("component == 1")
+        assert of.query("parameter == 'mean'")[what].tolist() == ends.means[side, 1].tolist()
+        assert of.query("parameter == 'weight'")[what].tolist() == [ends.weights[side, 1]]
+    assert ends.table["estimate"].between(ends.table["lower"], ends.table["upper"]).all()
     head, _, _, first, *_ = repr(ends).splitlines()
     assert "90 % percentile intervals of 2 full components fitted to" in head
     assert first.split()[1:4] == [f"{ends.weights[0, 0]:.4f}", "to", f"{ends.weights[1, 0]:.4f}"]

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float64, Shaped
 from numpy.typing import NDArray
 
-from bayesgmm.tables import number, parameter_table, telling_features
+from bayesgmm.inference.em.parameter_frame import parameter_frame
+from bayesgmm.tables import number, table_of_components, telling_features
+
+if TYPE_CHECKING:
+    import pandas
 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class Intervals:
     """Lower and upper ends on a leading axis of 2, in the shapes of a fit's parameters and units of the user.
 
-    ``print`` shows weights, means and standard deviations.
+    ``print`` shows weights, means and standard deviations, ``table`` is a frame of them.
 
     Attributes
     ----------
@@ -41,6 +45,12 @@ class Intervals:
         dense = [self.fit.model.structure.dense(ends, k, d) for ends in self.covariances]
         return np.sqrt(np.diagonal(dense, axis1=2, axis2=3))
 
+    @property
+    def table(self) -> pandas.DataFrame:
+        """Estimates and both ends for weights, means and standard deviations, a pandas DataFrame."""
+        lower, upper = zip(self.weights, self.means, self.sds, strict=True)
+        return parameter_frame(self.fit, lower=lower, upper=upper)
+
     def __repr__(self) -> str:
         fit, sds = self.fit, self.sds
         head = (
@@ -49,7 +59,7 @@ class Intervals:
         )
         texts = (_told(ends) for ends in (self.weights, self.means, sds))
         shown = telling_features(fit.means, sds.mean(axis=0))
-        return f"{head}\n{parameter_table(fit.observed.feature_names, shown, *texts)}"
+        return f"{head}\n{table_of_components(fit.observed.feature_names, shown, *texts)}"
 
 
 def _told(ends: Float64[np.ndarray, "2 *shape"]) -> Shaped[np.ndarray, "*shape"]:

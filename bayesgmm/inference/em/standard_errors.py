@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 from bayesgmm.inference.em.degeneracy import collapsed, floor_of
 from bayesgmm.inference.em.observed_information import observed_information
+from bayesgmm.inference.em.parameter_frame import parameter_frame
 from bayesgmm.tables import component_table
+
+if TYPE_CHECKING:
+    import pandas
 
 MOST_PARAMETERS = 3000  # beyond it the information matrix, and the passes that fill it, get out of hand
 DISTANT = (0.1, 1.0)  # standard errors from the maximum: noted above the first, refused above the second
@@ -21,7 +25,9 @@ FLAT = 1e-10  # least eigenvalue of the information, scaled to a unit diagonal, 
 
 @dataclasses.dataclass(frozen=True, eq=False, repr=False)
 class StandardErrors:
-    """Standard errors of a fit's parameters, in the user's units; ``print`` shows estimates with errors.
+    """Standard errors of a fit's parameters, in the user's units.
+
+    ``print`` shows estimates with errors, ``table`` is a frame of both.
 
     Attributes
     ----------
@@ -67,6 +73,11 @@ class StandardErrors:
             np.diagonal(dense(a, k, d), axis1=1, axis2=2) for a in (self.fit.covariances, self.covariances)
         )
         return errors / (2.0 * np.sqrt(variances))
+
+    @property
+    def table(self) -> pandas.DataFrame:
+        """Estimates and standard errors of weights, means and standard deviations, a pandas DataFrame."""
+        return parameter_frame(self.fit, standard_error=(self.weights, self.means, self.sds))
 
     def __repr__(self) -> str:
         fit = self.fit
