@@ -173,11 +173,9 @@ def allocations(structure: Structure, natural: Natural, rows: Rows, key: Array) 
 
 
 def _drawn(structure: Structure, natural: Natural, x: Float[Array, "d b"], key: Array) -> Int[Array, "c b"]:
-    """Components of one block's rows, by inversion: a single random number a row."""
+    """Components of one block's rows under every column."""
     _, probabilities = _softmax(_logits(natural.eta, structure.features(x)))
-    below = jnp.cumsum(probabilities[:, :-1], axis=1)
-    uniform = jax.random.uniform(key, (below.shape[0], 1, below.shape[2]), below.dtype)
-    return jnp.sum(uniform >= below, axis=1, dtype=jnp.int32)
+    return _draw_labels(probabilities, key)
 
 
 def posterior_probabilities(structure: Structure, natural: Natural, rows: Rows) -> Float[Array, "n c k"]:
