@@ -106,8 +106,7 @@ def test_ranks_of_the_truth_are_uniform(engine):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("engine", ["HMC", "Gibbs"])
-def test_a_wrong_prior_is_caught(engine):
+def test_a_wrong_prior_is_caught():
     """Covariances believed four times as large as they are; fewer replications show it."""
-    placed, _ = ranks(ENGINES[engine], believed(scale=12.0), N_REPLICATIONS // 2)
+    placed, _ = ranks(ENGINES["Gibbs"], believed(scale=12.0), N_REPLICATIONS // 2)
     assert min(p_values(placed)) < BOUND
