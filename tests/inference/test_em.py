@@ -540,6 +540,15 @@ def test_clusters_far_apart_are_no_spikes(structure):
     result.standard_errors()  # are not refused
 
 
+def test_few_starts_without_a_spike_are_warned_of(faithful):
+    """Two rows all but equal, far from the others, draw most starts of three components to themselves."""
+    rows = np.vstack([faithful, [[100, 100], [100.0001, 100]]])
+    result = fit(rows, finite_mixture(3), EM(moves=0), random_state=0)
+    assert result.set_aside > 15
+    assert any("ended higher, in spikes, and were set aside" in words for words in result.warnings)
+    assert "note: " not in repr(result)
+
+
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_scales_far_apart_end_at_the_maximum_itself(seed):
     """The narrowest component's variance is some ten to ten thousand floors."""

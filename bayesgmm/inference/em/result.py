@@ -23,6 +23,8 @@ from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 from bayesgmm.posterior.predict import MixturePredictor, classification_entropies
 
+MOSTLY = 0.75  # of the starts, set aside, from which on the others are few
+
 
 class Status(enum.Enum):
     """How a fit ended; the value is the message, with the remedy in it."""
@@ -122,7 +124,19 @@ class EMResult(MixturePredictor):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know, in words."""
-        return (*(() if self.status.ok else (self.status.value,)), *self.degeneracies, *self._cautions)
+        ended = () if self.status.ok else (self.status.value,)
+        return (*ended, *self.degeneracies, *self._few_starts, *self._cautions)
+
+    @property
+    def _few_starts(self) -> tuple[str, ...]:
+        """That few starts were free of spikes: the best of them may be far from the best there is."""
+        if self.set_aside < MOSTLY * len(self.restarts):
+            return ()
+        return (
+            f"{self.set_aside} of {len(self.restarts)} starts ended higher, in spikes, and were set aside: what the "
+            "others found may be far below the best fit without a spike. Look for rows that repeat or are rounded, use "
+            "fewer components, or more starts (n_init).",
+        )
 
     @cached_property
     def _cautions(self) -> tuple[str, ...]:
@@ -187,7 +201,7 @@ class EMResult(MixturePredictor):
             f"log-likelihood {self.log_likelihood:.4f}, BIC {self.bic:.4f}, {steps}, {converged}"
         )
         notes = [f"warning: {w}" for w in self.warnings]
-        if self.set_aside:
+        if self.set_aside and not self._few_starts:
             notes.append(
                 f"note: {self.set_aside} of {len(self.restarts)} starts ended in spikes and were set aside"
             )
