@@ -49,10 +49,6 @@ def fit(
 ) -> None:
     """Fit a mixture of a given number of components to DATA."""
     command.check_folder(out)
-    if standard_errors and engine != "em":
-        raise click.UsageError(
-            f"--standard-errors are those of EM; {engine} prints the posterior's own spread."
-        )
     with shown() as progress:
         with progress.phase("loading"):
             from bayesgmm.inference.fit import fit as fit_model
@@ -60,6 +56,10 @@ def fit(
 
             rows = command.read_data(data, columns)
         chosen = _engine(engine, chains, samples)
+        if standard_errors and not hasattr(chosen, "objective"):  # what has none ends at no maximum
+            raise click.UsageError(
+                f"--standard-errors are those of a maximum (--engine em); {engine} prints the posterior's own spread."
+            )
         with progress.phase(engine.upper()) as advance:
             model = finite_mixture(components, covariance_type)
             result = fit_model(

@@ -111,10 +111,8 @@ def test_two_components_agree_with_scipys_hessian(structure):
     assert found.means.ravel() == pytest.approx(expected[1:5], rel=1e-3)
     assert found.covariances[FREE[structure]] == pytest.approx(expected[5:], rel=1e-3)
     assert found.covariance.shape == (found.weights.size + found.means.size + found.covariances.size,) * 2
-    table, variance = (
-        found.table.set_index(["parameter", "component", "feature"]).sort_index(),
-        em.model.structure.dense(em.covariances, 2, 2)[1, 1, 1],
-    )
+    table = found.table.set_index(["parameter", "component", "feature"]).sort_index()
+    variance = em.model.structure.dense(em.covariances, 2, 2)[1, 1, 1]
     assert table.loc[("mean", 1, "x0"), "standard_error"] == found.means[1, 0]
     assert table.loc[("sd", 1, "x1")].tolist() == [np.sqrt(variance), found.sds[1, 1]]
     assert np.linalg.matrix_rank(

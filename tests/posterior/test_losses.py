@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from posterior.partitions import direct_expected, in_nats, random_draws
 from sklearn.metrics import adjusted_rand_score, mutual_info_score, rand_score
@@ -59,7 +59,6 @@ def test_against_scikit_learn(one, other):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-@settings(max_examples=40)
 @given(one=labels(), other=labels(), third=labels())
 def test_axioms(name, one, other, third):
     d = distance(one, other, name)

@@ -12,6 +12,7 @@ from bayesgmm.inference.em.degeneracy import collapsed, listed, narrow, on_floor
 from bayesgmm.inference.problem import Problem
 from bayesgmm.mixture import Mixture
 
+MOSTLY = 0.75  # of the starts, set aside, from which on the others are few
 ALIKE = 1e-6  # standard deviations by which two components that are one may differ
 
 
@@ -42,6 +43,17 @@ def cautions(mixture: Mixture, problem: Problem, floor: NDArray[np.float64]) -> 
             "what reg_covar added. Lower reg_covar, or use fewer components."
         )
     return tuple(out)
+
+
+def few_starts(set_aside: int, n_starts: int) -> tuple[str, ...]:
+    """That few starts were free of spikes, in words: the best of them may be far from the best there is."""
+    if set_aside < MOSTLY * n_starts:
+        return ()
+    return (
+        f"{set_aside} of {n_starts} starts ended higher, in spikes, and were set aside: what the others found may be "
+        "far below the best fit without a spike. Look for rows that repeat or are rounded, use fewer components, or "
+        "more starts (n_init).",
+    )
 
 
 def _few_values(mixture: Mixture, problem: Problem) -> list[str]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bayesgmm.criteria import information
 from bayesgmm.data import Data, Standardisation
-from bayesgmm.inference.em.cautions import cautions
+from bayesgmm.inference.em.cautions import cautions, few_starts
 from bayesgmm.inference.em.degeneracy import floor_of
 from bayesgmm.inference.em.standard_errors import StandardErrors, information_errors
 from bayesgmm.inference.problem import Problem
@@ -22,8 +22,6 @@ from bayesgmm.io import save
 from bayesgmm.mixture import Mixture
 from bayesgmm.models import FiniteMixture
 from bayesgmm.posterior.predict import MixturePredictor, classification_entropies
-
-MOSTLY = 0.75  # of the starts, set aside, from which on the others are few
 
 
 class Status(enum.Enum):
@@ -129,14 +127,7 @@ class EMResult(MixturePredictor):
 
     @property
     def _few_starts(self) -> tuple[str, ...]:
-        """That few starts were free of spikes: the best of them may be far from the best there is."""
-        if self.set_aside < MOSTLY * len(self.restarts):
-            return ()
-        return (
-            f"{self.set_aside} of {len(self.restarts)} starts ended higher, in spikes, and were set aside: what the "
-            "others found may be far below the best fit without a spike. Look for rows that repeat or are rounded, use "
-            "fewer components, or more starts (n_init).",
-        )
+        return few_starts(self.set_aside, len(self.restarts))
 
     @cached_property
     def _cautions(self) -> tuple[str, ...]:
