@@ -25,6 +25,7 @@ from jax import lax
 from jaxtyping import Float, Int, Shaped
 
 from bayesgmm.covariances import Array, Natural, Structure
+from bayesgmm.exponential import exp
 from bayesgmm.logarithm import log
 from bayesgmm.row_blocks import Rows, block_size
 
@@ -49,10 +50,11 @@ def _softmax(
     """Logsumexp over components, and responsibilities times the rows' weights, from one pass of exponentials."""
     top = _over_components(jnp.maximum, jnp.max, logits)
     top = jnp.where(jnp.isfinite(top), top, 0.0)
-    exponentials = jnp.exp(logits - top)
-    total = _over_components(jnp.add, jnp.sum, exponentials)
-    share = 1.0 / total if weights is None else weights / total  # one division a row, not one a component
-    return (top + log(total))[:, 0], exponentials * share
+    exponentials = exp(logits - top)
+    # One division a row, not one a component; and XLA keeps a quotient, but would add up anew for everyone who asks.
+    inverse = 1.0 / _over_components(jnp.add, jnp.sum, exponentials)
+    share = inverse if weights is None else inverse * weights
+    return (top - log(inverse))[:, 0], exponentials * share
 
 
 def _over_components(
@@ -88,19 +90,12 @@ def statistics(
         x, w = _block(rows, i)
         phi = structure.features(x)
         log_sum, responsibilities = _softmax(_logits(narrow, phi), w)
-        columns = jnp.pad(responsibilities.reshape(c * k, -1), ((0, more), (0, 0)))
         # The blocks add up in eta's precision, whatever theirs is.
-        return values + phi @ columns.T, log_likelihood + log_sum @ w
+        return values + responsibilities.reshape(c * k, -1) @ phi.T, log_likelihood + log_sum @ w
 
-    more = _padding(c * k, rows.blocks.dtype.itemsize)
-    start = (jnp.zeros((p, c * k + more), eta.dtype), jnp.zeros(c, eta.dtype))
+    start = (jnp.zeros((c * k, p), eta.dtype), jnp.zeros(c, eta.dtype))
     values, log_likelihood = lax.fori_loop(first, rows.used, body, start)
-    return Statistics(values[:, : c * k].T.reshape(c, k, p), log_likelihood + shared @ rows.total)
-
-
-def _padding(columns: int, itemsize: int) -> int:
-    """Columns to add so that a processor's matrix product has none left over, where that makes it faster."""
-    return 4 - columns if columns <= 4 else -columns % (8 if itemsize == 4 else 1)
+    return Statistics(values.reshape(c, k, p), log_likelihood + shared @ rows.total)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

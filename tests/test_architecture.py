@@ -20,6 +20,7 @@ ROOMS = [
         "tables",
         "gamma_draws",
         "kernel",
+        "exponential",
         "logarithm",
         "row_blocks",
         "covariances",

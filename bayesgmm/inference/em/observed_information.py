@@ -53,7 +53,7 @@ def observed_information(fit: Any) -> Information:
         (mixture.log_weights[:-1] - mixture.log_weights[-1], mixture.means, site.ravel()[free]),
         free,
         site.shape,
-        make_rows(problem.rows, structure, fit.sample_weight),
+        make_rows(problem.rows, structure, fit.sample_weight, spread=True),
         None if fit.log_posterior is None else problem.standard_model(),
         (fit.standardisation.scale, fit.standardisation.shift),
     )
