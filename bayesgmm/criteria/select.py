@@ -15,6 +15,7 @@ from bayesgmm.covariances import STRUCTURES, Structure, get_structure
 from bayesgmm.criteria.finished import Finished
 from bayesgmm.criteria.information import CRITERIA
 from bayesgmm.criteria.maximum import Maximum
+from bayesgmm.criteria.shortfall import shortfalls
 from bayesgmm.data import Data, as_data, check_fit, check_sample_weight
 from bayesgmm.inference.em.em import EM, fit_many
 from bayesgmm.inference.em.result import EMResult
@@ -77,6 +78,10 @@ class Selection:
     def _sound(self) -> list[Cell]:
         return [cell for cell, fit in self.fits.items() if not fit.degeneracies]
 
+    @cached_property
+    def _shortfalls(self) -> dict[Cell, str]:
+        return shortfalls({cell: self.fits[cell] for cell in self._sound})
+
     @property
     def best(self) -> EMResult:
         """The sound fit with the smallest criterion."""
@@ -95,6 +100,7 @@ class Selection:
                     f"{_in_words(cell)} has a lower {name} ({self.value(cell):.2f}) and was set aside: "
                     f"{' '.join(self.fits[cell].warnings)}"
                 )
+        out += [f"{_in_words(cell)}: {why}" for cell, why in self._shortfalls.items()]
         out += [f"{_in_words(cell)} could not be fitted: {why}" for cell, why in self.failures.items()]
         if self.best.engine.objective == "posterior":
             out.append(f"{name} is taken at the posterior mode, not at the maximum of the likelihood.")
@@ -133,7 +139,7 @@ class Selection:
             **{name: criterion.formula(self.maxima[cell]) for name, criterion in CRITERIA.items()},
             "n_steps": fit.n_steps,
             "status": fit.status.name,
-            "warning": " ".join(fit.warnings),
+            "warning": " ".join([*fit.warnings, *filter(None, [self._shortfalls.get(cell)])]),
         }
 
     def __repr__(self) -> str:

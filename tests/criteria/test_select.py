@@ -1,5 +1,7 @@
 """The sweep: a published choice, the same fits as one by one, and what it says when a cell fails."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -42,6 +44,16 @@ def test_an_infinite_aicc_is_explained(small):
     assert np.isinf(sweep.fits["full", 1].aicc)  # 5 parameters, 6 rows
     assert "AICc is infinite for models" in repr(sweep)
     assert "AICc is infinite" not in repr(small)
+
+
+def test_a_fit_below_what_it_contains_is_said(rows, small):
+    one, two = small.fits["full", 1], small.fits["full", 2]
+    poor = dataclasses.replace(two, log_likelihood=one.log_likelihood - 0.01)
+    sweep = module.Selection({**small.fits, ("full", 2): poor}, {}, "bic")
+    said = "its log-likelihood is below that of K = 1, which it contains"
+    assert any(warning.startswith(f"full, K = 2: {said}") for warning in sweep.warnings)
+    assert said in sweep.table.set_index(["covariance_type", "n_components"]).loc[("full", 2), "warning"]
+    assert not any("which it contains" in warning for warning in small.warnings)
 
 
 def test_a_cell_is_the_fit_of_that_cell(rows, small):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayesgmm.data import few_valued
-from bayesgmm.inference.em.degeneracy import collapsed, listed, narrow, on_floor
+from bayesgmm.inference.em.degeneracy import collapsed, narrow, on_floor, they_are
 from bayesgmm.inference.problem import Problem
 from bayesgmm.mixture import Mixture
 
@@ -21,8 +21,9 @@ def cautions(mixture: Mixture, problem: Problem, floor: NDArray[np.float64]) -> 
     out, spiky = _few_values(mixture, problem), collapsed(mixture, problem, floor)
     same = _same(mixture)
     if same.size:
+        named = ", ".join(map(str, same))
         out.append(
-            f"components {listed(same)} are one and the same: the fit is no strict maximum. It was started there, or "
+            f"components {named} are one and the same: the fit is no strict maximum. It was started there, or "
             "the rows allow no other. Use fewer components, or another start."
         )
     n, d = problem.observed.rows.shape
@@ -31,15 +32,16 @@ def cautions(mixture: Mixture, problem: Problem, floor: NDArray[np.float64]) -> 
             f"there are {mixture.n_parameters} parameters for {n} x {d} numbers: the fit describes these rows, not "
             "where they come from. Use fewer components, or a sparser covariance_type."
         )
-    thin, low = narrow(mixture, problem) & ~spiky, on_floor(mixture, floor) & ~spiky
-    if thin.any():
+    thin = np.flatnonzero(narrow(mixture, problem) & ~spiky)
+    low = np.flatnonzero(on_floor(mixture, floor) & ~spiky)
+    if thin.size:
         out.append(
-            f"component {listed(np.flatnonzero(thin))} is narrow: its standard deviation is below 1e-3 of the data's. "
+            f"{they_are(thin, mixture)} narrow: the standard deviation is below 1e-3 of the data's. "
             "Clusters or outliers very far apart make it so, and so do wrong units and codes for missing values."
         )
-    if low.any():
+    if low.size:
         out.append(
-            f"component {listed(np.flatnonzero(low))} sits on the floor: most of its variance, in some direction, is "
+            f"{they_are(low, mixture)} on the floor: most of the variance, in some direction, is "
             "what reg_covar added. Lower reg_covar, or use fewer components."
         )
     return tuple(out)
@@ -61,7 +63,7 @@ def _few_values(mixture: Mixture, problem: Problem) -> list[str]:
     if mixture.n_components == 1:
         return []
     return [
-        f"{name} has only {values.size} different values ({', '.join(f'{v:g}' for v in values)}), onto which "
+        f"{name} has only {values.size} different values ({', '.join(f'{v:.10g}' for v in values)}), onto which "
         "components can shrink: criteria then count values rather than clusters. Leave it out, or spread it over "
         "its unit, x + uniform(-.5, .5)."
         for name, values in few_valued(problem.observed).items()

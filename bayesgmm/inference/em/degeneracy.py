@@ -91,7 +91,7 @@ def degeneracy_warnings(mixture: Mixture, problem: Problem, floor: NDArray[np.fl
     thin = np.flatnonzero(collapsed(mixture, problem, floor))
     if thin.size:
         out.append(
-            f"{_named(thin, mixture)} is a spike: its standard deviation{_where(mixture, thin, problem)} is below 1e-3 "
+            f"{they_are(thin, mixture)} a spike: the standard deviation{_where(mixture, thin, problem)} is below 1e-3 "
             "of the data's, and the likelihood, which grows as such a component shrinks, means nothing there. Use "
             "fewer components, or EM(objective='posterior')."
         )
@@ -99,7 +99,8 @@ def degeneracy_warnings(mixture: Mixture, problem: Problem, floor: NDArray[np.fl
     if few.size:
         rows = np.exp(mixture.log_weights[few]) * problem.sample_weight.sum()
         held = ", ".join(f"{i} ({n:.1f})" for i, n in zip(few, rows, strict=True))
-        out.append(f"component {held} holds too few rows (in brackets) to determine a covariance of its own.")
+        subject = f"components {held} hold" if few.size > 1 else f"component {held} holds"
+        out.append(f"{subject} too few rows (in brackets) to determine a covariance of their own.")
     n, d = problem.observed.rows.shape
     if out and n <= d:
         out.append(
@@ -118,14 +119,9 @@ def _where(mixture: Mixture, thin: NDArray[np.intp], problem: Problem) -> str:
     return f" in {', '.join(problem.observed.feature_names[j] for j in narrow_in[:6])}"
 
 
-def _named(components: NDArray[np.intp], mixture: Mixture) -> str:
-    return (
-        "every component"
-        if 1 < components.size == mixture.n_components
-        else f"component {listed(components)}"
-    )
-
-
-def listed(components: NDArray[np.intp]) -> str:
-    """Their numbers, in words."""
-    return ", ".join(map(str, components))
+def they_are(components: NDArray[np.intp], mixture: Mixture) -> str:
+    """Some components and a verb, in words."""
+    if 1 < components.size == mixture.n_components:
+        return "every component is"
+    named = ", ".join(map(str, components))
+    return f"components {named} are each" if components.size > 1 else f"component {named} is"
