@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Float, Int, Shaped
 
+from bayesgmm import tiled_product
 from bayesgmm.covariances import Array, Natural, Structure
 from bayesgmm.exponential import exp
 from bayesgmm.logarithm import log
@@ -85,17 +86,19 @@ def statistics(
     c, k, p = eta.shape
     narrow = eta.astype(rows.blocks.dtype)
 
-    def body(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+    def body(i: Array, carry: tuple[list[Array], Array]) -> tuple[list[Array], Array]:
         values, log_likelihood = carry
         x, w = _block(rows, i)
         phi = structure.features(x)
         log_sum, responsibilities = _softmax(_logits(narrow, phi), w)
         # The blocks add up in eta's precision, whatever theirs is.
-        return values + responsibilities.reshape(c * k, -1) @ phi.T, log_likelihood + log_sum @ w
+        values = tiled_product.plus(values, responsibilities.reshape(c * k, -1), phi)
+        return values, log_likelihood + log_sum @ w
 
-    start = (jnp.zeros((c * k, p), eta.dtype), jnp.zeros(c, eta.dtype))
+    start = (tiled_product.zero(c * k, p, eta.dtype), jnp.zeros(c, eta.dtype))
     values, log_likelihood = lax.fori_loop(first, rows.used, body, start)
-    return Statistics(values.reshape(c, k, p), log_likelihood + shared @ rows.total)
+    values = tiled_product.joined(values, c * k).reshape(c, k, p)
+    return Statistics(values, log_likelihood + shared @ rows.total)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -264,17 +267,18 @@ def drawn_statistics(structure: Structure, natural: Natural, rows: Rows, key: Ar
     eta, shared = natural
     c, k, p = eta.shape
 
-    def body(i: Array, carry: tuple[Array, Array]) -> tuple[Array, Array]:
+    def body(i: Array, carry: tuple[list[Array], Array]) -> tuple[list[Array], Array]:
         values, log_likelihood = carry
         x, w = _block(rows, i)
         phi = structure.features(x)
         log_sum, probabilities = _softmax(_logits(eta, phi))
         labels = _draw_labels(probabilities, jax.random.fold_in(key, i))
         drawn = (labels[:, None] == jnp.arange(k)[:, None]).reshape(c * k, -1) * w
-        return values + (drawn @ phi.T).reshape(c, k, p), log_likelihood + log_sum @ w
+        return tiled_product.plus(values, drawn, phi), log_likelihood + log_sum @ w
 
-    start = (jnp.zeros(eta.shape, eta.dtype), jnp.zeros(c, eta.dtype))
+    start = (tiled_product.zero(c * k, p, eta.dtype), jnp.zeros(c, eta.dtype))
     values, log_likelihood = lax.fori_loop(0, rows.used, body, start)
+    values = tiled_product.joined(values, c * k).reshape(c, k, p)
     return Statistics(values, log_likelihood + shared @ rows.total)
 
 

@@ -22,6 +22,7 @@ ROOMS = [
         "kernel",
         "exponential",
         "logarithm",
+        "tiled_product",
         "row_blocks",
         "covariances",
         "data",
