@@ -63,8 +63,7 @@ def component_table(
         EMPTY or more
     """
     k, d = result.means.shape
-    dense = np.asarray(result.model.structure.dense(result.covariances, k, d))
-    sds = np.sqrt(np.diagonal(dense, axis1=1, axis2=2))
+    sds = np.sqrt(result.model.structure.variances(result.covariances, k, d))
     weights = with_error(result.weights, weight_sd)
     means = np.reshape(with_error(result.means.ravel(), mean_sd, sds.ravel()), (k, d))
     deviations = np.reshape(with_error(sds.ravel(), sd_sd), (k, d))

@@ -194,6 +194,11 @@ class Structure(abc.ABC):
     def dense(self, covariances: Array, n_components: int, n_features: int) -> Float[Array, "*lead k d d"]:
         """The K full (D, D) matrices."""
 
+    def variances(self, covariances: Array, n_components: int, n_features: int) -> Float[Array, "*lead k d"]:
+        """The diagonals of the K full matrices."""
+        dense = self.dense(covariances, n_components, n_features)
+        return namespace(dense).diagonal(dense, axis1=-2, axis2=-1)
+
     # ---- the conjugate prior's share: inverse Wishart, inverse gammas
 
     @abc.abstractmethod

@@ -115,8 +115,7 @@ def loo_distribution(
     s, k, d = draws.means.shape
     draws = jax.tree.map(np.asarray, draws)
     share = np.exp(draws.log_weights)
-    dense = draws.structure.dense(draws.covariances, k, d)
-    deviations = np.sqrt(np.diagonal(dense, axis1=-2, axis2=-1))
+    deviations = np.sqrt(draws.structure.variances(draws.covariances, k, d))
     present = share > 0
     out = np.empty(rows.shape)
     step = max(1, MOST_CELLS // (s * k))

@@ -66,8 +66,7 @@ def _draws(result: Any) -> dict[tuple[str, int, str], NDArray[np.float64]]:
     """Draws (S,) of every weight, mean and standard deviation, in the user's units, of those that have it."""
     mixture = result.restore(result.draws)
     k, d = mixture.means.shape[-2:]
-    dense = np.asarray(mixture.structure.dense(mixture.covariances, k, d))
-    deviations = np.sqrt(np.diagonal(dense, axis1=-2, axis2=-1))
+    deviations = np.sqrt(mixture.structure.variances(mixture.covariances, k, d))
     features = list(enumerate(result.observed.feature_names))
     has = [np.isfinite(mixture.log_weights[:, j]) for j in range(k)]
     return {

@@ -38,8 +38,7 @@ def row_columns(probability: np.ndarray, log_density: np.ndarray) -> dict[str, n
 def component_columns(result: Any) -> dict[str, np.ndarray]:
     """Weight, means and standard deviations (K,) of the components, by name of the feature."""
     k, d = result.means.shape
-    dense = np.asarray(result.model.structure.dense(result.covariances, k, d))
-    sds = np.sqrt(np.diagonal(dense, axis1=1, axis2=2))
+    sds = np.sqrt(result.model.structure.variances(result.covariances, k, d))
     names = result.observed.feature_names
     told = {"weight": np.asarray(result.weights)}
     told |= {f"mean {name}": np.asarray(result.means)[:, j] for j, name in enumerate(names)}

@@ -76,7 +76,7 @@ def _same(mixture: Mixture) -> NDArray[np.intp]:
     k, d = mixture.means.shape
     dense = mixture.structure.dense(mixture.covariances, k, d)
     with np.errstate(invalid="ignore"):  # of what is no covariance
-        sd = np.sqrt(np.diagonal(dense, axis1=-2, axis2=-1))
+        sd = np.sqrt(mixture.structure.variances(mixture.covariances, k, d))
     found = set()
     for i, j in itertools.combinations(used.tolist(), 2):
         near = np.abs(mixture.means[i] - mixture.means[j]) < ALIKE * sd[i]

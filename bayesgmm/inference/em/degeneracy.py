@@ -111,8 +111,7 @@ def degeneracy_warnings(mixture: Mixture, problem: Problem, floor: NDArray[np.fl
 
 def _where(mixture: Mixture, thin: NDArray[np.intp], problem: Problem) -> str:
     """The features along which all of some components are narrow, in words; nothing if they are so askew."""
-    dense = mixture.structure.dense(mixture.covariances, *mixture.means.shape)
-    deviations = np.sqrt(np.diagonal(dense, axis1=-2, axis2=-1))[thin]
+    deviations = np.sqrt(mixture.structure.variances(mixture.covariances, *mixture.means.shape))[thin]
     narrow_in = np.flatnonzero(deviations.max(axis=0) < 2 * np.sqrt(SPIKE))
     if narrow_in.size in (0, deviations.shape[1]):
         return ""

@@ -41,9 +41,7 @@ class Intervals:
     @property
     def sds(self) -> Float64[np.ndarray, "2 K D"]:
         """Ends for the components' standard deviations: the roots of those for the variances."""
-        k, d = self.fit.means.shape
-        dense = [self.fit.model.structure.dense(ends, k, d) for ends in self.covariances]
-        return np.sqrt(np.diagonal(dense, axis1=2, axis2=3))
+        return np.sqrt(self.fit.model.structure.variances(self.covariances, *self.fit.means.shape))
 
     @property
     def table(self) -> pandas.DataFrame:

@@ -18,8 +18,7 @@ def parameter_frame(fit: Any, **columns: tuple[Any, Any, Any]) -> pandas.DataFra
     import pandas
 
     k, d = fit.means.shape
-    dense = fit.model.structure.dense(fit.covariances, k, d)
-    estimates = fit.weights, fit.means, np.sqrt(np.diagonal(dense, axis1=1, axis2=2))
+    estimates = fit.weights, fit.means, np.sqrt(fit.model.structure.variances(fit.covariances, k, d))
     names = fit.observed.feature_names
     rows = [("weight", j, "") for j in range(k)]
     rows += [(parameter, j, name) for parameter in ("mean", "sd") for j in range(k) for name in names]

@@ -68,9 +68,8 @@ class StandardErrors:
     def sds(self) -> Float64[np.ndarray, "K D"]:
         """Standard errors of the components' standard deviations, by the delta method."""
         k, d = self.fit.means.shape
-        dense = self.fit.model.structure.dense
         variances, errors = (
-            np.diagonal(dense(a, k, d), axis1=1, axis2=2) for a in (self.fit.covariances, self.covariances)
+            self.fit.model.structure.variances(a, k, d) for a in (self.fit.covariances, self.covariances)
         )
         return errors / (2.0 * np.sqrt(variances))
 
