@@ -141,7 +141,7 @@ def test_customers(run):
     assert "K = 6 has a lower BIC" in " ".join(trap.warnings)
     assert not any(fit.degeneracies for fit in sound.fits.values())
     assert sound.best.n_components == 5
-    assert "is a spike" in said
+    assert "are each a spike" in said
 
 
 @pytest.mark.slow
